@@ -33,6 +33,7 @@ use crate::lab::state::LabState;
 use crate::lab::system::System;
 use crate::lab::{self, Options, access, namespace};
 use crate::report::Reporter;
+use crate::{home, snapshot};
 
 /// Manage local test machines (systemd-nspawn, QEMU)
 ///
@@ -136,7 +137,7 @@ const PROGRAM: &[ExitStatus] = &[];
     help::ALL,
 ))]
 pub struct Up {
-    /// Make the lab like this inventory: machines with its names, roles, addresses and settings, but nothing that leaves the lab
+    /// Give the machines the names, roles, addresses and settings of this inventory; the lab reaches no other network
     #[arg(long, value_name = "INVENTORY", conflicts_with_all = ["machines", "control_planes"])]
     pub like: Option<PathBuf>,
     /// Restore this snapshot of the inventory's cluster in the lab [default: the newest on this computer]
@@ -224,6 +225,10 @@ struct Rehearsal {
 async fn rehearsal(arguments: &Up, reporter: &Reporter) -> Result<Rehearsal> {
     let Some(path) = &arguments.like else { return Ok(Rehearsal::default()) };
     lab::require_root("up")?;
+    if !path.exists() {
+        let what = format!("there is no inventory {}", path.display());
+        return Err(Failure::new(ExitStatus::Usage, what, "pass the path of your own with `--like`").into());
+    }
     let file = InventoryFile::load(path)?;
     let like = like::like(path, &file)?;
     let Some(from) = &arguments.from else { return Ok(Rehearsal { like: Some(like), snapshot: None }) };
@@ -231,8 +236,20 @@ async fn rehearsal(arguments: &Up, reporter: &Reporter) -> Result<Rehearsal> {
         let what = "a snapshot can be restored only where there is one control plane, and this inventory has several";
         return Err(Failure::new(ExitStatus::Usage, what, "omit `--from`: the lab's cluster is a new one then").into());
     }
-    let snapshot = super::rebuild::chosen(&file, from.as_deref(), &arguments.opening, reporter).await?;
+    let from = from.clone().or_else(|| newest(&file.inventory.cluster.name)).ok_or_else(|| {
+        let what = format!("there is no snapshot of {} on this computer", file.inventory.cluster.name);
+        Failure::new(ExitStatus::Usage, what, "pass its file with `--from FILE`; without `--from` the lab's cluster is a new one")
+    })?;
+    let snapshot = super::rebuild::chosen(&file, Some(&from), &arguments.opening, reporter).await?;
     Ok(Rehearsal { like: Some(like), snapshot: Some(snapshot) })
+}
+
+/// The newest snapshot of a cluster on this computer: of root, or of the user who called sudo.
+fn newest(cluster: &str) -> Option<PathBuf> {
+    let own = snapshot::default_folder().ok();
+    let sudo =
+        std::env::var("SUDO_USER").ok().and_then(|user| home::home_of(&user)).map(|home| home.join(".local/share/hostler/snapshots"));
+    own.into_iter().chain(sudo).find_map(|folder| snapshot::newest(&folder, cluster))
 }
 
 /// The snapshot's cluster on the lab's machines: the control plane is restored, and every worker, which the cluster knows, is new.

@@ -358,7 +358,10 @@ fn commands(command: &Command, given: &ArgMatches) -> Commands {
         deepest = below;
     }
     let inventory = match command {
-        Command::Lab(lab::Verb::Up(_)) => Some(crate::lab::inventory_file()),
+        // Before there is one, what is wrong is about the inventory that the lab is to be like.
+        Command::Lab(lab::Verb::Up(up)) => {
+            up.like.clone().filter(|_| !crate::lab::inventory_file().exists()).or(Some(crate::lab::inventory_file()))
+        }
         _ => deepest.try_get_one::<PathBuf>("inventory").ok().flatten().cloned(),
     };
     let mut verbs = Vec::new();

@@ -11,7 +11,7 @@ use crate::report::Reporter;
 /// Debian's release of an inventory that names none.
 const RELEASE: &str = "trixie";
 
-/// Build the system that `hostler provision` installs on machines
+/// Build the system that `provision` and `rebuild --os` install
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Build the image of a machine's system, if it does not exist yet

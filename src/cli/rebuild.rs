@@ -72,7 +72,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "from")]
     new_cluster: bool,
     /// Create the new cluster without asking; NAME is the cluster's name
-    #[arg(long, value_name = "NAME", requires = "new_cluster")]
+    #[arg(long, value_name = "NAME", requires = "new_cluster", conflicts_with = "os")]
     yes_new_cluster: Option<String>,
     /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true, conflicts_with_all = ["from", "new_cluster"])]

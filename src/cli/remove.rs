@@ -19,7 +19,8 @@ use crate::report::Reporter;
 /// Remove a machine from the cluster
 ///
 /// Its pods are evicted, its node (and etcd member) leaves the cluster, and the machine is wiped: /etc/kubernetes, /var/lib/etcd and
-/// /var/lib/kubelet are deleted on it. Folders under `keep:` stay.
+/// /var/lib/kubelet are deleted on it. Folders under `keep:` stay; with --erase, the
+/// whole disk is erased, and a folder under `keep:` on it is a refusal.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

@@ -65,7 +65,8 @@ fn known(text: &str, versions: &Versions) -> Result<String> {
     if let Some(version) = versions.known(plain) {
         return Ok(version.to_owned());
     }
-    let near = versions.newest_of(plain).or_else(|| words::nearest(plain, versions.iter()));
+    let of_minor = three_numbers(plain).and_then(|plain| plain.rsplit_once('.')).and_then(|(minor, _)| versions.newest_of(minor));
+    let near = versions.newest_of(plain).or(of_minor).or_else(|| words::nearest(plain, versions.iter()));
     let meant = near.map(|near| format!("did you mean {near}?"));
     let fetch =
         three_numbers(plain).map(|version| format!("run `hostler bundle pins --update {version}` to fetch the checksums of {version}"));

@@ -60,6 +60,12 @@ fn machines(inventory: &Inventory) -> Result<Vec<LabMachine>> {
         let IpAddr::V4(address) = machine.address else {
             return Err(usage(&format!("{name} has an IPv6 address, and a lab has IPv4 alone"), "pass an inventory with IPv4 addresses"));
         };
+        if [0, 255].contains(&address.octets()[3]) {
+            let what = format!(
+                "{name}'s address {address} is that of a network, or of all of its machines, in the lab, whose network has 254 addresses"
+            );
+            return Err(usage(&what, &format!("pass a copy of the inventory with machines in one network of /{PREFIX}")));
+        }
         if let Some(first) = all.first().filter(|first| network(first.address) != network(address)) {
             let what = format!("a lab is one network of 254 addresses: {name} ({address}) is in another than {}", first.name);
             return Err(usage(&what, &format!("pass a copy of the inventory with the machines of one network, of /{PREFIX}")));
@@ -84,6 +90,16 @@ fn gateway(inventory: &Inventory, machines: &[LabMachine]) -> Result<Ipv4Addr> {
     let Some([a, b, c]) = machines.first().map(|machine| network(machine.address)) else { return Ok(HOST) };
     let is_vip = |address: Ipv4Addr| matches!(inventory.cluster.endpoint, Endpoint::Vip { address: vip, .. } if vip == IpAddr::V4(address));
     let taken = |address: Ipv4Addr| is_vip(address) || machines.iter().any(|machine| machine.address == address);
+    if inventory.cluster.pod_subnet.contains(&IpAddr::V4(HOST)) || inventory.cluster.service_subnet.contains(&IpAddr::V4(HOST)) {
+        let what = format!("a lab can't be like this inventory: its subnet of pods or Services contains {HOST}, the lab's own address");
+        return Err(usage(&what, "pass a copy of the inventory with other subnets; a snapshot can't be restored with those"));
+    }
+    if let Endpoint::Vip { address: IpAddr::V4(vip), .. } = inventory.cluster.endpoint
+        && network(vip) != [a, b, c]
+    {
+        let what = format!("a lab is one network of 254 addresses: the VIP {vip} is in another than the machines");
+        return Err(usage(&what, "pass a copy of the inventory with another `endpoint`"));
+    }
     if taken(HOST) {
         return Err(usage(&format!("a lab can't be like this inventory: {HOST} is the lab's own address"), "pass a copy with another one"));
     }

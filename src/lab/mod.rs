@@ -95,7 +95,10 @@ pub fn require_root(verb: &str) -> Result<()> {
     }
     Err(refused(
         &format!("`lab {verb}` needs root: the lab uses this computer's namespaces, mounts and cgroups"),
-        &format!("run `sudo hostler lab {verb}`"),
+        &format!(
+            "run `sudo hostler {}`",
+            std::env::args().skip(1).map(|word| shell_word(&word).into_owned()).collect::<Vec<_>>().join(" ")
+        ),
     ))
 }
 
@@ -184,6 +187,12 @@ fn require_same(before: &LabState, options: &Options) -> Result<()> {
     let like = options.like.as_ref().map(|(like, _)| like);
     if before.machines == options.roster() && before.shares == options.shares && vm == options.vm.as_ref() && like == before.like.as_ref() {
         return Ok(());
+    }
+    if let (Some(like), Some(before)) = (like, &before.like)
+        && like.file == before.file
+    {
+        let what = format!("{} has changed since the lab was made like it", like.file.display());
+        return Err(refused(&what, "run `hostler lab down`, which removes the lab, then this command again"));
     }
     let control_planes = before.machines.iter().filter(|machine| machine.control_plane).count();
     let mut command = match &before.like {

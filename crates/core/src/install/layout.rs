@@ -5,6 +5,8 @@ pub const UNFINISHED: &str = "hostler-unfinished";
 /// and afterwards one that begins so: see [`installed_name`].
 const SYSTEM: &str = "hostler-system-";
 pub const ESP: &str = "hostler-esp";
+/// Where the data partition is mounted.
+pub const DATA_FOLDER: &str = "/srv";
 /// Mounted at /srv. No installation changes it, except for one that has not been in use yet:
 pub use crate::protocol::layout::DATA;
 /// that one.

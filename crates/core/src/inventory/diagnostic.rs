@@ -74,6 +74,14 @@ impl Diagnostics {
         &self.problems
     }
 
+    /// Whether a place is in a section for notifications, however it is spelled: all addresses in it may be secrets.
+    fn is_in_notify(&self, place: Place) -> bool {
+        let before = self.lines.iter().take(place.line).rev();
+        let is_top = |line: &&String| line.starts_with(|c: char| !c.is_whitespace() && c != '#');
+        let section = before.clone().position(|line| is_top(&line)).map_or(0, |position| position + 1);
+        before.take(section).any(|line| line.to_lowercase().contains("notif"))
+    }
+
     /// The line with its number, and carets under the error. Nothing for a place outside the file.
     fn source(&self, problem: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = problem.place;
@@ -84,7 +92,7 @@ impl Diagnostics {
         for secret in self.problems.iter().filter(|other| other.secret && other.place.line == place.line) {
             characters.iter_mut().skip(secret.place.column.max(1) - 1).take(secret.place.length).for_each(|c| *c = '*');
         }
-        mask_addresses(&mut characters);
+        mask_addresses(&mut characters, self.is_in_notify(place));
         // A long line is truncated on both sides so that the caret stays visible.
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
@@ -109,7 +117,7 @@ impl fmt::Display for Diagnostics {
             }
             let Place { line, column, .. } = problem.place;
             let mut message: Vec<char> = problem.message.chars().collect();
-            mask_addresses(&mut message);
+            mask_addresses(&mut message, self.is_in_notify(problem.place));
             writeln!(f, "{}:{line}:{column}: {}", self.file, message.into_iter().collect::<String>())?;
             self.source(problem, f)?;
             match problem.example.trim_end() {
@@ -132,18 +140,44 @@ impl fmt::Display for Diagnostics {
 
 impl Error for Diagnostics {}
 
-/// Hides everything of URLs that is behind the name of the server, wherever they stand: an ntfy topic or the address of a check is a secret, and
+/// What secret keys begin with: of age, and of SSH.
+const SECRETS: [&str; 2] = ["AGE-SECRET-KEY-", "-----BEGIN "];
+
+/// Hides everything of secret keys that are found by how they begin, and of URLs that is behind the name of the server, wherever they stand: an ntfy topic or the address of a check is a secret, and
 /// where something is wrong, nobody knows of what it is the value.
-fn mask_addresses(text: &mut [char]) {
+/// `bare`: also of those without a scheme.
+fn mask_addresses(text: &mut [char], bare: bool) {
     let begins =
         |at: &[char], word: &str| at.len() > word.len() && at.iter().zip(word.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other));
     let mut at = 0;
+    let begins_word = |text: &[char], at: usize| at == 0 || !(text[at - 1].is_alphanumeric() || "-_./:".contains(text[at - 1]));
     while at < text.len() {
-        let Some(scheme) = ["http://", "https://"].iter().find(|scheme| begins(&text[at..], scheme)) else {
+        let host = text[at..].iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).count();
+        if bare && begins_word(text, at) && text[at..at + host].contains(&'.') && text.get(at + host) == Some(&'/') {
+            at += host + 1;
+            while at < text.len() && !text[at].is_whitespace() && !matches!(text[at], '"' | '\'' | '`' | '}' | ']' | ',') {
+                text[at] = '*';
+                at += 1;
+            }
+            continue;
+        }
+        if let Some(word) = SECRETS.iter().find(|word| begins(&text[at..], word)) {
+            at += word.len();
+            // A key in PEM has blanks in it.
+            let is_pem = word.starts_with('-');
+            while at < text.len() && (is_pem || text[at].is_ascii_alphanumeric()) {
+                text[at] = '*';
+                at += 1;
+            }
+            continue;
+        }
+        let Some(scheme) = ["http://", "https://", "nfs://"].iter().find(|scheme| begins(&text[at..], scheme)) else {
             at += 1;
             continue;
         };
         at += scheme.len();
+        // The path of a share is none.
+        let is_web = *scheme != "nfs://";
         let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
         // A name and a password come before the server.
         let mut hidden = text[at..].iter().take_while(|c| !is_end(**c) && **c != '/').any(|c| *c == '@');
@@ -152,7 +186,7 @@ fn mask_addresses(text: &mut [char]) {
             if hidden {
                 text[at] = '*';
             }
-            hidden |= matches!(text[at], '/' | '?' | '#' | '\\');
+            hidden |= is_web && matches!(text[at], '/' | '?' | '#' | '\\');
             at += 1;
         }
     }
@@ -178,9 +212,14 @@ mod tests {
             ("'https://me:s3cret@ntfy.sh/a'", "'https://*******************'"),
             ("https://ntfy.sh and http:/no", "https://ntfy.sh and http:/no"),
             ("https://", "https://"),
+            ("recipients: age-secret-key-1QQ, x", "recipients: age-secret-key-***, x"),
+            ("'-----BEGIN OPENSSH PRIVATE KEY-----a'", "'-----BEGIN **************************"),
+            ("nfs://u:s3cret@10.9.9.9/x nfs://nas/films", "nfs://******************* nfs://nas/films"),
+            ("notify: {ulr: ntfy.sh/s3cret}", "notify: {ulr: ntfy.sh/******}"),
+            ("image: registry.k8s.io/pause:3.10", "image: registry.k8s.io/pause:3.10"),
         ] {
             let mut characters: Vec<char> = text.chars().collect();
-            mask_addresses(&mut characters);
+            mask_addresses(&mut characters, text.starts_with("notify"));
             assert_eq!(characters.into_iter().collect::<String>(), shown);
         }
     }

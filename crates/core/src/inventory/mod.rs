@@ -46,6 +46,7 @@ pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
 pub use name::is_host;
 pub use notify::{Address, Notify};
 pub use os::{DiskRule, Os, RELEASE, Updates};
+pub use path::within;
 pub use token::NoToken;
 pub use transcode::{Token, TokenFile, Transcode};
 pub use tree::MOST_BYTES;

@@ -32,6 +32,11 @@ impl Address {
         &self.0
     }
 
+    /// The server's name: `ntfy.sh`.
+    fn host(&self) -> Option<String> {
+        ::url::Url::parse(&self.0).ok()?.host_str().map(str::to_owned)
+    }
+
     fn is_left_out(&self) -> bool {
         self.0 == LEFT_OUT
     }
@@ -101,6 +106,8 @@ impl Inventory {
         if text == self.text && self.addresses().next().is_none() {
             return Some(text);
         }
+        let hosts: Vec<String> = self.addresses().filter_map(Address::host).collect();
+        let text = without_comments(&text, &hosts);
         let left = parse(&text, "").ok()?;
         let others = |inventory: &Inventory| inventory.transcode.as_ref().map(|films| films.settings.media_servers.clone());
         (left.addresses().all(Address::is_left_out) && others(&left) == others(self)).then_some(text)
@@ -127,6 +134,18 @@ fn without(text: &str, address: &str) -> String {
     kept + rest
 }
 
+/// `text` without the comments that name one of these servers: what is behind the name may be another topic, or an older one. A `#` within a text
+/// in quotes may be taken for a comment's; then the text is not read as it was, and is not kept.
+fn without_comments(text: &str, hosts: &[String]) -> String {
+    let comment =
+        |line: &str| line.match_indices('#').map(|(at, _)| at).find(|at| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']));
+    let line = |line: &str| match comment(line) {
+        Some(at) if hosts.iter().any(|host| line[at..].contains(&format!("{host}/"))) => format!("{}\n", line[..at].trim_end()),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,12 +163,16 @@ mod tests {
             kept("notify:\n  url: https://ntfy.sh/s3cret   # not https://ntfy.sh/s3cret.\n  heartbeat: \"https://hc-ping.com/s3cret\"\n");
         let text = text.expect("all replaced");
         assert!(!text.contains("s3cret") && text.matches(LEFT_OUT).count() == 3, "{text}");
+        let text = kept(
+            "notify:\n  # ntfy.sh/0ld, before\n  url: https://ntfy.sh/s3cret # or https://ntfy.sh/0ther\n  digest: weekly # a summary\n",
+        );
+        assert_eq!(text, Some(format!("notify:\n\n  url: {LEFT_OUT}\n  digest: weekly # a summary\n")), "other topics of the same server");
         // What is behind it in a comment is as secret.
         let text = kept(
             "notify:\n  url: https://ntfy.sh/s3cret # https://ntfy.sh/s3cret/t0ken, https://ntfy.sh/s3cret?auth=t0ken; not https://ntfy.sh/s3crets\n",
         );
         let text = text.expect("replaced");
-        assert_eq!(text, format!("notify:\n  url: {LEFT_OUT} # {LEFT_OUT}, {LEFT_OUT}; not https://ntfy.sh/s3crets\n"));
+        assert_eq!(text, format!("notify:\n  url: {LEFT_OUT}\n"));
         // The address of one is the beginning of another.
         let text = kept("notify: {url: 'http://10.0.0.1:80/a', heartbeat: 'http://10.0.0.1:80/a/b'}\n").expect("both replaced");
         assert_eq!(text, format!("notify: {{url: '{LEFT_OUT}', heartbeat: '{LEFT_OUT}'}}\n"));

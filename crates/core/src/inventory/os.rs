@@ -125,10 +125,12 @@ fn one_line(text: Text, example: &str, problems: &mut Problems) -> Option<String
 fn path(text: Text, problems: &mut Problems) -> Option<String> {
     let name = text.text.strip_prefix("/dev/disk/by-path/").filter(|name| !name.is_empty() && !name.contains('/'));
     let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+".contains(&byte)) && !name.contains("-part");
-    if let Some(name) = name.filter(plain).filter(|name| name.len() <= LONGEST) {
+    let is_usb = name.is_some_and(|name| name.contains("-usb-") || name.contains("-usbv"));
+    if let Some(name) = name.filter(plain).filter(|_| !is_usb).filter(|name| name.len() <= LONGEST) {
         return Some(name.to_owned());
     }
     let why = match text.text.strip_prefix("/dev/") {
+        _ if is_usb => "is a USB disk: hostler installs on built-in disks alone",
         Some(name) if !name.contains('/') => "may name a different disk after a reboot: write the disk's name in /dev/disk/by-path/",
         _ if text.text.contains("-part") => "is a partition: write the name of the whole disk",
         _ => "is not the name of a disk in /dev/disk/by-path/",

@@ -12,6 +12,8 @@ const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock
 
 /// File systems of the kernel's own.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// Folders of the distribution's own.
+const SYSTEM: [&str; 8] = ["/etc", "/boot", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/root"];
 /// Folders that are emptied when the machine starts, or every few days (systemd's tmp.conf).
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
@@ -62,6 +64,10 @@ pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<Stri
 
 /// `path`, if files stay in it.
 fn lasting(path: String, text: Text, example: &str, problems: &mut Problems) -> Option<String> {
+    if let Some(folder) = SYSTEM.iter().find(|folder| within(&path, folder)) {
+        problems.add(text.place, format!("`{path}` is in {folder}, which belongs to the system: choose another folder"), example);
+        return None;
+    }
     let Some(folder) = TEMPORARY.iter().find(|folder| within(&path, folder)) else { return Some(path) };
     problems.add(text.place, format!("`{path}` is in {folder}, where systemd deletes old files: choose another folder"), example);
     None

@@ -4,6 +4,7 @@ use super::connection::host_and_port;
 use super::diagnostic::shown;
 use super::path;
 use super::read::{Problems, Text};
+use super::url;
 use crate::films::Share;
 use crate::words::nearest;
 
@@ -39,15 +40,24 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let why = match host_and_port(host) {
         Some((_, Some(_))) => "has a port: omit it",
+        None if host.contains('@') => "has a user name or password, which NFS does not take: omit it",
         None if host.ends_with(':') => "has a colon after its host: omit it",
         None => "has no host: write a DNS name or an IP address after `nfs://`",
-        Some(("localhost", None)) => "refers to each machine itself: write the address of the server",
+        Some((server, None)) if is_own(server) => "refers to each machine itself: write the address of the server",
         Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder: write nfs://HOST/PATH",
         Some((server, None)) => {
             let path = path::shared(Text { text: path, ..text }, example, problems)?;
             return Some(Share::Nfs { server: server.to_ascii_lowercase(), path });
         }
     };
-    problems.add(text.place, format!("`{word}` {why}"), example);
+    match host.contains('@') {
+        true => problems.add_secret(text.place, format!("this share {why}"), example),
+        false => problems.add(text.place, format!("`{word}` {why}"), example),
+    }
     None
+}
+
+/// Whether the server is each machine itself.
+fn is_own(server: &str) -> bool {
+    url::is_own_name(server) || server.trim_matches(['[', ']']).parse().is_ok_and(url::is_own)
 }

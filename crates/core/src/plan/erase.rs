@@ -8,7 +8,7 @@ use super::Plan;
 use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::Why;
-use super::reinstall::{Leaving, after_staging, leave};
+use super::reinstall::{Leaving, after_staging, leave, needs_machine, warn_of_snapshots};
 use super::system_disk::{Installer, NoInstaller, contents, described, has_memory, keeps, system, target};
 use crate::action::reinstall::{Erase, StageInstaller, Way};
 use crate::facts::{Facts, Observation};
@@ -31,9 +31,9 @@ pub(super) fn plan(
     let mut planner = Planner::new(inventory, manifests, seen);
     (planner.force_after, planner.now) = (leaving.force_after, leaving.now);
     let Some(facts) = planner.facts.get(name).copied() else {
-        leave(&mut planner, seen, name);
-        return Ok(Plan { steps: Vec::new(), ..planner.finish() });
+        return Ok(needs_machine(planner, name));
     };
+    warn_of_snapshots(&mut planner, name, facts);
     let erase = match order_for(inventory, name, facts, installer) {
         Ok((erasure, erase)) => {
             let Installer { kernel, initrd, loaders, .. } = installer.clone();

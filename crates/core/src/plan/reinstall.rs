@@ -20,9 +20,9 @@ use super::{Plan, Warning, check, graph, wanted};
 use crate::action::reinstall::{Reinstall, StageInstaller, Way};
 use crate::arch::Arch;
 use crate::facts::{Facts, Observation};
-use crate::install::layout::{installed_name, order_of};
+use crate::install::layout::{DATA_FOLDER, installed_name, order_of};
 use crate::install::order::{self, Order};
-use crate::inventory::{Inventory, MachineName, Os, Role};
+use crate::inventory::{Inventory, MachineName, Os, Role, within};
 use crate::manifest::Manifests;
 use crate::protocol::installer;
 use crate::record::InProgress;
@@ -81,8 +81,12 @@ pub(super) fn plan(
         return plan_for_machine(inventory, manifests, seen, name);
     }
     let os = inventory.os.as_ref().context("the inventory has no section `os:`")?;
+    let Some(facts) = facts else {
+        return Ok(needs_machine(planner, name));
+    };
+    warn_of_snapshots(&mut planner, name, facts);
     let hint = check::take_over(&planner, name);
-    if facts.is_none_or(|facts| !check::other_cluster(&mut planner, name, facts, hint)) {
+    if !check::other_cluster(&mut planner, name, facts, hint) {
         stage(&mut planner, name, os, installation);
         leave(&mut planner, seen, name);
     }
@@ -90,11 +94,9 @@ pub(super) fn plan(
         return Ok(Plan { steps: Vec::new(), ..planner.finish() });
     }
     let before = planner.all();
-    if let Some(facts) = facts {
-        let action = reinstall(facts, os, installation);
-        let reason = format!("you asked for a new system on {name}");
-        planner.step(StepKind::Reinstall.of(name), name, reason, action, before.into_iter().map(Into::into));
-    }
+    let action = reinstall(facts, os, installation);
+    let reason = format!("you asked for a new system on {name}");
+    planner.step(StepKind::Reinstall.of(name), name, reason, action, before.into_iter().map(Into::into));
     let mut whole = after_staging(planner, name);
     let first: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
     let mut back = plan_for_machine(inventory, manifests, &facts_after(inventory, seen, name, os), name)?;
@@ -126,6 +128,26 @@ pub(super) fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineNam
     let api_via = planner.trusted.answering().map(|api_via| api_via.machine).find(|api_via| *api_via != name);
     if let (Some(api_via), true) = (api_via, planner.has_step(&StepKind::Drain.of(name))) {
         let_films_end(planner, api_via, name, &format!("{name} is about to leave the cluster"), Vec::<Need>::new());
+    }
+}
+
+/// Nobody installs or erases a machine that can't be reached.
+pub(super) fn needs_machine<'a>(mut planner: Planner<'a>, name: &'a MachineName) -> Plan {
+    planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn);
+    Plan { steps: Vec::new(), ..planner.finish() }
+}
+
+/// Regular snapshots in a folder outside of the data partition go with the system.
+pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    let folder = &planner.inventory.snapshots.to;
+    let on_data = within(folder, DATA_FOLDER);
+    if facts.snapshot.is_some() && !on_data {
+        let text = format!(
+            "its snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and `snapshots.to` can be \
+             a folder below {}",
+            DATA_FOLDER
+        );
+        planner.warn(Some(name), text);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::inventory::{Inventory, KubeadmFragments, Role};
 
 mod choices;
 mod containerd;
+mod files;
 mod quantities;
 pub mod reserves;
 mod settings;
@@ -73,6 +74,9 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
         for (name, why, instead) in NODE_FLAGS {
             compare(&flag(document, NODE, name, why, instead), &own, &merged, &mut found);
         }
+    }
+    for document in merged.get(CLUSTER).into_iter().flatten() {
+        files::deviations(document, inventory, &mut found);
     }
     containerd::deviations(inventory, &mut found);
     for document in merged.get(KUBELET).into_iter().flatten() {

@@ -93,7 +93,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             planner.warn(
                 None,
                 "the cluster can't keep a copy of the inventory for `hostler init --adopt`, because hostler can't find each address of `notify` in \
-                 its text, to leave it out: write them without `\\`",
+                 its text, to leave it out: write them without `\\` and without `'`",
             );
         }
         let text = text.filter(|text| {

@@ -23,7 +23,8 @@ const CPU_OPTIONS: &[&str] = &[
     "strict-cpu-reservation",
     "prefer-align-cpus-by-uncorecache",
 ];
-const TOPOLOGY_OPTIONS: &[&str] = &["prefer-closest-numa-nodes", "max-allowable-numa-nodes"];
+const TOPOLOGY_OPTIONS: &[&str] = &["prefer-closest-numa-nodes", NODES];
+const NODES: &str = "max-allowable-numa-nodes";
 /// cgroups that systemd has on every machine.
 const SLICES: &[&str] = &["system.slice", "user.slice"];
 /// Kernel settings that each pod has for itself, or their beginnings: those of other names kubelet refuses.
@@ -32,6 +33,9 @@ const OF_A_POD: &[&str] = &["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue
 const NO_CPU: &str = "kubelet would not start: the policy `static` needs a part of the processors for the machine itself: set `cpu` in \
                       `kubeReserved`, or `reservedSystemCPUs`";
 
+const NO_OPTIONS: &str = "kubelet would not start: the policy `none` has no options; they are those of `cpuManagerPolicy: static`";
+const NO_MEMORY: &str =
+    "kubelet would not start: the policy `Static` needs `reservedMemory`, of as much as is reserved of the memory otherwise";
 const NO_CGROUP: &str =
     "kubelet would not start where this cgroup is missing, and hostler creates none: systemd's own are `/system.slice` and `/user.slice`";
 const NEGATIVE: &str = "kubelet would not start, or never wait: a duration can't be negative";
@@ -49,13 +53,21 @@ const CHOICES: &[Choice] = &[
     },
     Choice {
         key: "cpuManagerPolicyOptions",
-        fits: |value| has_only(value, CPU_OPTIONS),
-        why: "kubelet would not start: the policy has no such option",
+        fits: |value| has_only(value, CPU_OPTIONS) && all(value, |_, text| is_bool(text)),
+        why: "kubelet would not start: the policy has no such option, or the option not this value",
+    },
+    Choice {
+        key: "configMapAndSecretChangeDetectionStrategy",
+        fits: |value| value.as_str().is_some_and(|text| ["Get", "Cache", "Watch"].contains(&text)),
+        why: "kubelet would not start: this is `Get`, `Cache` or `Watch`",
     },
     Choice {
         key: "topologyManagerPolicyOptions",
-        fits: |value| has_only(value, TOPOLOGY_OPTIONS),
-        why: "kubelet would not start: the policy has no such option",
+        fits: |value| {
+            has_only(value, TOPOLOGY_OPTIONS)
+                && all(value, |key, text| if key == NODES { text.parse::<u8>().is_ok() } else { is_bool(text) })
+        },
+        why: "kubelet would not start: the policy has no such option, or the option not this value",
     },
     Choice {
         key: "containerLogMaxSize",
@@ -95,10 +107,18 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
     if is("cpuManagerPolicy", "static") && !reserves_cpu(document) {
         add("cpuManagerPolicy", NO_CPU);
     }
+    let has_options = document.get("cpuManagerPolicyOptions").and_then(Value::as_mapping).is_some_and(|options| !options.is_empty());
+    if has_options && !is("cpuManagerPolicy", "static") {
+        add("cpuManagerPolicyOptions", NO_OPTIONS);
+    }
+    if is("memoryManagerPolicy", "Static") && document.get("reservedMemory").is_none() {
+        add("memoryManagerPolicy", NO_MEMORY);
+    }
     let enforced = document.get("enforceNodeAllocatable").and_then(Value::as_sequence);
     for (part, key) in [("kube-reserved", "kubeReservedCgroup"), ("system-reserved", "systemReservedCgroup")] {
         let group = document.get(key).and_then(Value::as_str).unwrap_or_default();
-        let named = enforced.is_some_and(|parts| parts.iter().any(|other| other.as_str() == Some(part)));
+        // Also `kube-reserved-compressible`.
+        let named = enforced.is_some_and(|parts| parts.iter().any(|other| other.as_str().is_some_and(|other| other.starts_with(part))));
         if named && !group.is_empty() && !SLICES.contains(&group.trim_start_matches('/')) {
             add(key, NO_CGROUP);
         }
@@ -114,6 +134,16 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
 fn has_only(options: &Value, known: &[&str]) -> bool {
     let mut keys = options.as_mapping().into_iter().flatten().map(|(key, _)| key.as_str().unwrap_or_default());
     keys.all(|key| known.contains(&key))
+}
+
+fn all(options: &Value, fits: impl Fn(&str, &str) -> bool) -> bool {
+    let mut each = options.as_mapping().into_iter().flatten();
+    each.all(|(key, value)| fits(key.as_str().unwrap_or_default(), value.as_str().unwrap_or_default()))
+}
+
+/// As Go's strconv.ParseBool has it.
+fn is_bool(text: &str) -> bool {
+    ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"].contains(&text)
 }
 
 fn is_of_a_pod(text: &str) -> bool {
@@ -141,7 +171,21 @@ mod tests {
             ("{cpuManagerPolicy: static, kubeReserved: {cpu: 200m}}", "cpuManagerPolicy: static"),
             ("{cpuManagerPolicy: static, reservedSystemCPUs: '0'}", "{cpuManagerPolicy: static, kubeReserved: {cpu: '0'}}"),
             ("memoryManagerPolicy: None", "memoryManagerPolicy: static"),
-            ("cpuManagerPolicyOptions: {full-pcpus-only: 'true'}", "cpuManagerPolicyOptions: {full: 'true'}"),
+            (
+                "{cpuManagerPolicy: static, reservedSystemCPUs: '0', cpuManagerPolicyOptions: {full-pcpus-only: 'true'}}",
+                "{cpuManagerPolicy: static, reservedSystemCPUs: '0', cpuManagerPolicyOptions: {full: 'true'}}",
+            ),
+            ("cpuManagerPolicyOptions: {}", "cpuManagerPolicyOptions: {full-pcpus-only: 'true'}"),
+            (
+                "topologyManagerPolicyOptions: {max-allowable-numa-nodes: '4'}",
+                "topologyManagerPolicyOptions: {max-allowable-numa-nodes: 'abc'}",
+            ),
+            ("configMapAndSecretChangeDetectionStrategy: Get", "configMapAndSecretChangeDetectionStrategy: Sometimes"),
+            ("{memoryManagerPolicy: Static, reservedMemory: []}", "memoryManagerPolicy: Static"),
+            (
+                "{enforceNodeAllocatable: [pods], kubeReservedCgroup: /kube}",
+                "{enforceNodeAllocatable: [pods, kube-reserved-compressible], kubeReservedCgroup: /kube}",
+            ),
             ("topologyManagerPolicyOptions: {prefer-closest-numa-nodes: 'true'}", "topologyManagerPolicyOptions: {prefer: 'true'}"),
             ("containerLogMaxSize: 10Mi", "containerLogMaxSize: 10MB"),
             ("containerLogMaxFiles: 2", "containerLogMaxFiles: 1"),

@@ -1,0 +1,80 @@
+//! Flags of the API server, the controller manager and the scheduler that are looked at only once they run in their pods: files must be mounted
+//! there, and ports be among those of Services.
+
+use serde_yaml::Value;
+
+use super::settings::CLUSTER;
+use super::{At, Deviation};
+use crate::inventory::{Inventory, within};
+use crate::protocol::path as paths;
+
+const PROGRAMS: &[&str] = &["apiServer", "controllerManager", "scheduler"];
+/// Ends of the names of flags that name a file to read.
+const FILES: &[&str] = &["file", "config"];
+/// What kubeadm mounts into these pods.
+const MOUNTED: &[&str] = &[paths::PKI, "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates"];
+/// What the API server takes for Services of type NodePort, unless told.
+const NODE_PORTS: (u16, u16) = (30000, 32767);
+
+const NOT_MOUNTED: &str = "the program would not find the file: its pod has only kubeadm's own files; mount the folder with `extraVolumes`";
+const NO_PAGE: &str = "the status page of films would have no port: it needs `transcode.page.nodePort`, by default 30080, in this range";
+
+/// Values in the merged ClusterConfiguration with which a program would not start, or the workload would not.
+pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Deviation>) {
+    for program in PROGRAMS {
+        let part = document.get(*program);
+        let mounts: Vec<&str> = part
+            .and_then(|part| part.get("extraVolumes"))
+            .and_then(Value::as_sequence)
+            .into_iter()
+            .flatten()
+            .filter_map(|volume| volume.get("mountPath")?.as_str())
+            .collect();
+        let arguments = part.and_then(|part| part.get("extraArgs")).and_then(Value::as_sequence).into_iter().flatten();
+        for argument in arguments {
+            let text = |key: &str| argument.get(key).and_then(Value::as_str).unwrap_or_default();
+            let (name, value) = (text("name"), text("value"));
+            let is_file = FILES.iter().any(|end| name.ends_with(end)) && value.starts_with('/');
+            let is_there = MOUNTED.iter().chain(&mounts).any(|mount| within(value, mount.trim_end_matches('/')));
+            if is_file && !is_there {
+                let place = ["kubeadm", CLUSTER, program, "extraArgs"].map(str::to_owned).to_vec();
+                found.push(Deviation { place, setting: format!("{name}: {value}"), value_only: true, why: NOT_MOUNTED, instead: "" });
+            }
+        }
+    }
+    let ranges = At::Flag(&["apiServer", "extraArgs"], "service-node-port-range").values(document);
+    let range =
+        ranges.last().and_then(|text| text.as_str()?.split_once('-')).and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    let (from, to) = range.unwrap_or(NODE_PORTS);
+    if let Some(films) = inventory.transcode.as_ref().filter(|films| !(from..=to).contains(&films.page_port)) {
+        let place = ["kubeadm", CLUSTER, "apiServer", "extraArgs"].map(str::to_owned).to_vec();
+        let setting = format!("service-node-port-range: {from}-{to} without {}", films.page_port);
+        found.push(Deviation { place, setting, value_only: true, why: NO_PAGE, instead: "" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::parse;
+
+    #[test]
+    fn a_file_has_to_be_mounted_and_the_page_needs_its_port() {
+        let plain = "machines: {a: {address: 10.1.0.1, role: control-plane}}\n";
+        let films = "transcode: {inbox: 'nfs://10.1.0.9/films', library: 'nfs://10.1.0.9/plex', owner: {uid: 1000, gid: 100}, folders: {Movies: {}}}\n";
+        let count = |inventory: &str, document: &str| {
+            let mut found = Vec::new();
+            let inventory = parse(inventory, "").unwrap_or_else(|problems| panic!("{problems}"));
+            deviations(&serde_yaml::from_str(document).expect("YAML"), &inventory, &mut found);
+            found.len()
+        };
+        let policy = "apiServer: {extraArgs: [{name: audit-policy-file, value: /etc/audit/policy.yaml}]}";
+        let mounted = "apiServer: {extraArgs: [{name: audit-policy-file, value: /etc/audit/policy.yaml}], extraVolumes: [{name: a, hostPath: /x, \
+                       mountPath: /etc/audit}]}";
+        let range = "apiServer: {extraArgs: [{name: service-node-port-range, value: 31000-31010}]}";
+        assert_eq!([count(plain, policy), count(plain, mounted), count(plain, range)], [1, 0, 0]);
+        assert_eq!([count(&format!("{plain}{films}"), range), count(&format!("{plain}{films}"), "{}")], [1, 0]);
+        assert_eq!(count(plain, "scheduler: {extraArgs: [{name: config, value: /etc/scheduler.yaml}]}"), 1);
+        assert_eq!(count(plain, &format!("apiServer: {{extraArgs: [{{name: oidc-ca-file, value: {}/oidc.crt}}]}}", paths::PKI)), 0);
+    }
+}
