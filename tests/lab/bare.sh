@@ -171,7 +171,7 @@ cut_power
 row "a disk with a system is refused without --wipe; that uses the order up, also for a blank disk"
 provision
 start stick
-shows 600 "nvme0n1 is not empty: a system that hostler installed"
+shows 600 "nvme0n1 is not empty: it has a system that hostler installed"
 shows 10 "Nothing more happens by itself."
 cut_power
 [ "$(written)" = "$before" ]
