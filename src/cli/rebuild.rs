@@ -9,6 +9,7 @@ use clap::Args;
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::MachineName;
+use hostler_core::plan::refusal::Why;
 use hostler_core::plan::reinstall::{Installation, Leaving};
 use hostler_core::plan::{Goal, Plan};
 
@@ -106,6 +107,10 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let file = with_host_key(file, &name, arguments, reporter).await?;
     let (status, mut plans) = apply(&request, &file, &means, reporter).await?;
     let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plans)) };
+    // What else is refused does not go away by waiting.
+    if plans.iter().flat_map(|plan| &plan.refusals).any(|refusal| refusal.why != Why::Unreachable) {
+        return Ok((status, plans));
+    }
     // The cluster's part is done; the rest needs the machine.
     if !reached(&file, &name, arguments, wait, reporter).await? {
         return Ok((status, plans));
