@@ -97,7 +97,7 @@ wait_for 60 "a heartbeat" beats_again
 
 row "a snapshot fails while the address does not answer: it is reported later, and once; status says so meanwhile"
 echo 503 > "$work/answer"
-on twilightsparkle 'mv /var/backups/hostler /var/backups/aside && touch /var/backups/hostler && ! systemctl start hostler-snapshot.service 2> /dev/null'
+on twilightsparkle 'mkdir -p /var/backups/hostler && mv /var/backups/hostler /var/backups/aside && touch /var/backups/hostler && ! systemctl start hostler-snapshot.service 2> /dev/null'
 # A look that the timer has just begun is the same one.
 refused_twice() { look twilightsparkle; [ "$(grep -c "^503 POST" "$work/requests")" -ge 2 ]; }
 wait_for 60 "two attempts" refused_twice
