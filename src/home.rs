@@ -10,6 +10,10 @@ use anyhow::{Context, Result};
 use nix::unistd::{Uid, geteuid};
 
 const USERS: &str = "/etc/passwd";
+/// hostler's folder in those of XDG.
+const OWN: &str = "hostler";
+/// Where XDG has data by default, below a home.
+const DATA: &str = ".local/share";
 
 /// The user's home: `$HOME`, else from /etc/passwd.
 ///
@@ -76,7 +80,12 @@ pub fn config() -> Result<PathBuf> {
 /// # Errors
 /// The user has no home.
 pub fn data() -> Result<PathBuf> {
-    folder("XDG_DATA_HOME", ".local/share")
+    folder("XDG_DATA_HOME", DATA)
+}
+
+/// The same of another user, by default.
+pub fn data_of(user: &str) -> Option<PathBuf> {
+    Some(home_of(user)?.join(DATA).join(OWN))
 }
 
 /// Logs: `$XDG_STATE_HOME/hostler`, by default `~/.local/state/hostler`.
@@ -107,7 +116,7 @@ pub fn cache() -> Result<PathBuf> {
 fn folder(variable: &str, below: &str) -> Result<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = named.map_or_else(|| Ok::<_, anyhow::Error>(home()?.join(below)), Ok)?;
-    Ok(base.join("hostler"))
+    Ok(base.join(OWN))
 }
 
 #[cfg(test)]

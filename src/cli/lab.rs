@@ -247,8 +247,7 @@ async fn rehearsal(arguments: &Up, reporter: &Reporter) -> Result<Rehearsal> {
 /// The newest snapshot of a cluster on this computer: of root, or of the user who called sudo.
 fn newest(cluster: &str) -> Option<PathBuf> {
     let own = snapshot::default_folder().ok();
-    let sudo =
-        std::env::var("SUDO_USER").ok().and_then(|user| home::home_of(&user)).map(|home| home.join(".local/share/hostler/snapshots"));
+    let sudo = std::env::var("SUDO_USER").ok().and_then(|user| home::data_of(&user)).map(|data| snapshot::folder_in(&data));
     own.into_iter().chain(sudo).find_map(|folder| snapshot::newest(&folder, cluster))
 }
 

@@ -22,9 +22,6 @@ const LEFT_OUT: [&str; 4] = ["ssh", "notify", "os", "transcode"];
 /// Keys of a machine that the lab's machine has, too.
 const KEPT: [&str; 5] = ["address", "dedicated", "keep", "labels", "taints"];
 
-/// The folder in the lab's for snapshots.
-const SNAPSHOTS: &str = "snapshots";
-
 /// The inventory that a lab is like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Like {
@@ -167,7 +164,7 @@ pub fn folder_of(file: &InventoryFile) -> Option<PathBuf> {
 /// # Errors
 /// The user has no home.
 pub fn snapshots(file: &InventoryFile) -> Result<PathBuf> {
-    folder_of(file).map_or_else(snapshot::default_folder, |folder| Ok(folder.join(SNAPSHOTS)))
+    folder_of(file).map_or_else(snapshot::default_folder, |folder| Ok(snapshot::folder_in(&folder)))
 }
 
 /// Creates the folders in which the lab keeps its snapshots: files are written only to folders that are there.
@@ -175,7 +172,7 @@ pub fn snapshots(file: &InventoryFile) -> Result<PathBuf> {
 /// # Errors
 /// They can't be created.
 pub fn make_folders() -> Result<()> {
-    let folder = state::path(SNAPSHOTS).join(snapshot::REGULAR);
+    let folder = snapshot::folder_in(&state::folder()).join(snapshot::REGULAR);
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))
 }
 

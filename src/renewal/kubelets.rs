@@ -50,7 +50,10 @@ impl Kubelets {
     /// # Errors
     /// The API server does not answer.
     pub async fn approve(&self) -> Result<Decided> {
-        let addresses = self.addresses().await?;
+        self.approve_for(&self.addresses().await?).await
+    }
+
+    async fn approve_for(&self, addresses: &BTreeMap<MachineName, IpAddr>) -> Result<Decided> {
         let requests: Api<CertificateSigningRequest> = Api::all(self.client.clone());
         let mut decided = Decided::default();
         let mut page = ListParams::default().fields(&format!("spec.signerName={}", signer::KUBELET_SERVING)).limit(PAGE);
@@ -58,7 +61,7 @@ impl Kubelets {
             let listed = requests.list(&page).await.context("the requests of kubelets can't be listed")?;
             for object in listed.items {
                 let Some(request) = KubeletRequest::parse(&serde_json::to_value(&object)?) else { continue };
-                match (request.refused(&addresses), request.node()) {
+                match (request.refused(addresses), request.node()) {
                     (None, Some(node)) => {
                         if approve(&requests, &object).await? {
                             decided.approved.insert(node);
@@ -95,7 +98,12 @@ impl Kubelets {
         let mut whole = Decided::default();
         loop {
             // The API server may be away for a moment: another control plane has just joined.
-            let told = match self.approve().await {
+            let addresses = self.addresses().await;
+            let decided = match &addresses {
+                Ok(addresses) => self.approve_for(addresses).await.map_err(|error| format!("{error:#}")),
+                Err(error) => Err(format!("{error:#}")),
+            };
+            let told = match decided {
                 Ok(decided) => {
                     for node in decided.approved.difference(&whole.approved) {
                         events.send(Event::Note { line: format!("approved the serving certificate of {node}'s kubelet") });
@@ -104,9 +112,9 @@ impl Kubelets {
                     whole.left = decided.left;
                     None
                 }
-                Err(error) => Some(format!("{error:#}")),
+                Err(error) => Some(error),
             };
-            let addresses = self.addresses().await.unwrap_or_default();
+            let addresses = addresses.unwrap_or_default();
             let mut why = BTreeMap::new();
             for node in &open {
                 match addresses.get(node) {
@@ -123,7 +131,7 @@ impl Kubelets {
                 return Ok(());
             }
             if start.elapsed() > within {
-                let of = |(node, error): (&MachineName, &String)| match whole.left.get(&format!("system:node:{node}")) {
+                let of = |(node, error): (&MachineName, &String)| match whole.left.get(&KubeletRequest::user_of(node)) {
                     Some(left) => format!("kubelet of {node} made a request that is not approved: {left}"),
                     None if whole.approved.contains(node) => format!("kubelet of {node} does not present its certificate: {error}"),
                     None => format!("kubelet of {node} has asked for no certificate: {error}"),

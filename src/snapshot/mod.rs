@@ -199,12 +199,17 @@ pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
     Ok(new.into_inner()?.finish()?)
 }
 
+/// The folder for snapshots among what is kept in `data`.
+pub fn folder_in(data: &Path) -> PathBuf {
+    data.join("snapshots")
+}
+
 /// Where snapshots are kept by default.
 ///
 /// # Errors
 /// This user has no home.
 pub fn default_folder() -> Result<PathBuf> {
-    Ok(home::data()?.join("snapshots"))
+    Ok(folder_in(&home::data()?))
 }
 
 /// The newest snapshot of `cluster` in `folder` or its `regular`: names sort by time.

@@ -99,12 +99,9 @@ impl Measured {
         let sum =
             |of: fn(&Measured) -> Option<(f64, f64)>| pieces.iter().filter_map(of).reduce(|(length, at), (other, _)| (length + other, at));
         let missing = pieces.iter().filter_map(|piece| piece.missing);
-        let mut scores: Vec<f64> = pieces.iter().filter_map(|piece| piece.score).collect();
-        scores.sort_by(f64::total_cmp);
-        let middle = scores.len() / 2;
         let sound = sound.unwrap_or_default();
         Some(Measured {
-            score: (!scores.is_empty()).then(|| f64::midpoint(scores[(scores.len() - 1) / 2], scores[middle])),
+            score: median(pieces.iter().filter_map(|piece| piece.score).collect()),
             compared: pieces.iter().map(|piece| piece.compared).sum(),
             partly: pieces.iter().any(|piece| piece.partly),
             // They were compared side by side.
@@ -144,6 +141,12 @@ impl Measured {
         let score = self.score.map_or("not scored".to_owned(), |score| format!("score {score:.3}"));
         Some(format!("{score}, lowest {worst:.3} at {}", clock(at)))
     }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (last, middle) = (values.len().checked_sub(1)?, values.len() / 2);
+    Some(f64::midpoint(values[last / 2], values[middle]))
 }
 
 /// `0:12:03`. The second begins with its first picture, whose time may be a little earlier.

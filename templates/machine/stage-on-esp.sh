@@ -29,7 +29,7 @@ mkdir -p "${config%/*}"
 cat > "$config" << 'END'
 # Of an installation by hostler.
 set timeout=0
-linux /{{ installer.esp_folder }}/vmlinuz console=ttyS0,115200 console=tty0 quiet {{ installer.memory }}
+linux /{{ installer.esp_folder }}/vmlinuz {{ installer.console }} {{ installer.memory }}
 initrd /{{ installer.esp_folder }}/initrd
 boot
 END

@@ -265,6 +265,8 @@ names! {
         MEDIUM: &str = "hostler.medium=";
         /// The same where the medium is memory.
         MEMORY: &str = "hostler.medium=memory";
+        /// Other parameters: where the kernel and the installer show what they do.
+        CONSOLE: &str = "console=ttyS0,115200 console=tty0 quiet";
         /// What is done to which machine.
         ORDER: &str = "hostler/order.json";
         /// The order to erase the machine's disk instead.

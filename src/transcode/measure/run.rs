@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::ffmpeg::{FFMPEG, Probe, protected};
 use super::pictures::{Picture, Pictures};
 use super::sound::{self, RATE, STEP, Sound};
-use super::{Measured, SIZE};
+use super::{Measured, SIZE, median};
 
 /// Where the picture is scored, of the film's length, and seconds at each place.
 const PLACES: [f64; 4] = [0.15, 0.4, 0.62, 0.85];
@@ -189,8 +189,7 @@ async fn scored(pair: &Pair<'_>, pictures: &Pictures, rate: f64) -> Option<f64> 
         let places = (Some(from(pair.begin(rate), number, pair.original.1)), Some(from(0.0, number + lag, pair.film.1)));
         scores.extend(score(pair, places, LENGTH).await);
     }
-    scores.sort_by(f64::total_cmp);
-    (!scores.is_empty()).then(|| f64::midpoint(scores[(scores.len() - 1) / 2], scores[scores.len() / 2]))
+    median(scores)
 }
 
 /// SSIM of the luma of the pictures of `length` seconds, of the size that the film has, by ffmpeg. `places`: seconds of original and film

@@ -94,6 +94,11 @@ impl KubeletRequest {
         })
     }
 
+    /// As whom the API server knows the kubelet of a node.
+    pub fn user_of(node: &MachineName) -> String {
+        format!("{USER}{node}")
+    }
+
     /// The node whose kubelet made it, by its user.
     pub fn node(&self) -> Option<MachineName> {
         self.user.strip_prefix(USER).and_then(MachineName::new)

@@ -92,7 +92,7 @@ impl Diagnostics {
         for secret in self.problems.iter().filter(|other| other.secret && other.place.line == place.line) {
             characters.iter_mut().skip(secret.place.column.max(1) - 1).take(secret.place.length).for_each(|c| *c = '*');
         }
-        mask_addresses(&mut characters, self.is_in_notify(place));
+        mask_secrets(&mut characters, self.is_in_notify(place));
         // A long line is truncated on both sides so that the caret stays visible.
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
@@ -117,7 +117,7 @@ impl fmt::Display for Diagnostics {
             }
             let Place { line, column, .. } = problem.place;
             let mut message: Vec<char> = problem.message.chars().collect();
-            mask_addresses(&mut message, self.is_in_notify(problem.place));
+            mask_secrets(&mut message, self.is_in_notify(problem.place));
             writeln!(f, "{}:{line}:{column}: {}", self.file, message.into_iter().collect::<String>())?;
             self.source(problem, f)?;
             match problem.example.trim_end() {
@@ -140,45 +140,56 @@ impl fmt::Display for Diagnostics {
 
 impl Error for Diagnostics {}
 
-/// What secret keys begin with: of age, and of SSH.
-const SECRETS: [&str; 2] = ["AGE-SECRET-KEY-", "-----BEGIN "];
+/// Hides what may be secret, wherever it stands: where something is wrong, nobody knows of what it is the value. `in_notify`: in a section for
+/// notifications, where an address may be without a scheme.
+fn mask_secrets(text: &mut [char], in_notify: bool) {
+    mask_keys(text);
+    mask_urls(text);
+    if in_notify {
+        mask_bare_addresses(text);
+    }
+}
 
-/// Hides everything of secret keys that are found by how they begin, and of URLs that is behind the name of the server, wherever they stand: an ntfy topic or the address of a check is a secret, and
-/// where something is wrong, nobody knows of what it is the value.
-/// `bare`: also of those without a scheme.
-fn mask_addresses(text: &mut [char], bare: bool) {
-    let begins =
-        |at: &[char], word: &str| at.len() > word.len() && at.iter().zip(word.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other));
+fn begins(text: &[char], word: &str) -> bool {
+    text.len() > word.len() && text.iter().zip(word.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other))
+}
+
+/// Hides from `at` on as long as `is_part`; returns where that ends.
+fn mask(text: &mut [char], mut at: usize, is_part: impl Fn(char) -> bool) -> usize {
+    while at < text.len() && is_part(text[at]) {
+        text[at] = '*';
+        at += 1;
+    }
+    at
+}
+
+/// Secret keys, which are known by how they begin: of age, and of SSH.
+fn mask_keys(text: &mut [char]) {
+    const AGE: &str = "AGE-SECRET-KEY-";
+    const PEM: &str = "-----BEGIN ";
     let mut at = 0;
-    let begins_word = |text: &[char], at: usize| at == 0 || !(text[at - 1].is_alphanumeric() || "-_./:".contains(text[at - 1]));
     while at < text.len() {
-        let host = text[at..].iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).count();
-        if bare && begins_word(text, at) && text[at..at + host].contains(&'.') && text.get(at + host) == Some(&'/') {
-            at += host + 1;
-            while at < text.len() && !text[at].is_whitespace() && !matches!(text[at], '"' | '\'' | '`' | '}' | ']' | ',') {
-                text[at] = '*';
-                at += 1;
-            }
-            continue;
-        }
-        if let Some(word) = SECRETS.iter().find(|word| begins(&text[at..], word)) {
-            at += word.len();
-            // A key in PEM has blanks in it.
-            let is_pem = word.starts_with('-');
-            while at < text.len() && (is_pem || text[at].is_ascii_alphanumeric()) {
-                text[at] = '*';
-                at += 1;
-            }
-            continue;
-        }
+        at = match &text[at..] {
+            rest if begins(rest, AGE) => mask(text, at + AGE.len(), |c| c.is_ascii_alphanumeric()),
+            // It has blanks in it.
+            rest if begins(rest, PEM) => mask(text, at + PEM.len(), |_| true),
+            _ => at + 1,
+        };
+    }
+}
+
+/// Everything of URLs that is behind the name of the server: an ntfy topic or the address of a check is a secret. Of a share only a name and a
+/// password, as its path is none.
+fn mask_urls(text: &mut [char]) {
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
+    let mut at = 0;
+    while at < text.len() {
         let Some(scheme) = ["http://", "https://", "nfs://"].iter().find(|scheme| begins(&text[at..], scheme)) else {
             at += 1;
             continue;
         };
         at += scheme.len();
-        // The path of a share is none.
         let is_web = *scheme != "nfs://";
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
         // A name and a password come before the server.
         let mut hidden = text[at..].iter().take_while(|c| !is_end(**c) && **c != '/').any(|c| *c == '@');
         // In YAML, a comma before a blank is of the mapping around it.
@@ -189,6 +200,22 @@ fn mask_addresses(text: &mut [char], bare: bool) {
             hidden |= is_web && matches!(text[at], '/' | '?' | '#' | '\\');
             at += 1;
         }
+    }
+}
+
+/// What is behind the name of a server without a scheme: `ntfy.sh/s3cret`.
+fn mask_bare_addresses(text: &mut [char]) {
+    let is_name = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let mut at = 0;
+    while at < text.len() {
+        let begins_word = at == 0 || !(text[at - 1].is_alphanumeric() || "-_./:".contains(text[at - 1]));
+        let name = text[at..].iter().take_while(|c| is_name(c)).count();
+        at = match text.get(at + name) {
+            Some('/') if begins_word && text[at..at + name].contains(&'.') => {
+                mask(text, at + name + 1, |c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '`' | '}' | ']' | ','))
+            }
+            _ => at + 1,
+        };
     }
 }
 
@@ -219,7 +246,7 @@ mod tests {
             ("image: registry.k8s.io/pause:3.10", "image: registry.k8s.io/pause:3.10"),
         ] {
             let mut characters: Vec<char> = text.chars().collect();
-            mask_addresses(&mut characters, text.starts_with("notify"));
+            mask_secrets(&mut characters, text.starts_with("notify"));
             assert_eq!(characters.into_iter().collect::<String>(), shown);
         }
     }

@@ -35,9 +35,11 @@ const NEW_DISK: u64 = 1500;
 
 pub fn look(planner: &mut Planner) {
     unreachable(planner);
+    // All machines have the same one.
+    let kubelet = documents::kubelet(planner.inventory).ok().and_then(|text| serde_yaml::from_str(&text).ok()).unwrap_or_default();
     for (name, _) in planner.machines() {
         if let Some(facts) = planner.facts.get(name).copied() {
-            machine(planner, name, facts);
+            machine(planner, name, facts, &kubelet);
         }
     }
     membership(planner);
@@ -62,7 +64,8 @@ fn unreachable(planner: &mut Planner) {
     }
 }
 
-fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts) {
+/// `kubelet`: the inventory's KubeletConfiguration.
+fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts, kubelet: &serde_yaml::Value) {
     let expected = planner.inventory.machines.get(name).and_then(|machine| machine.mac.clone());
     // What is wrong with a member of the cluster, and can't be repaired on it.
     let broken = planner.joined(name) && !is_repairable(planner, name, facts) && !is_bootstrappable(planner, name, facts);
@@ -100,7 +103,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
-    } else if let Some(Shortage { reserved, has }) = shortage(planner, facts) {
+    } else if let Some(Shortage { reserved, has }) = reserves::shortage(kubelet, facts) {
         planner.refuse(Some(name), Why::Reserves { reserved, has }, Hint::LowerReserves);
     }
     if planner.usable(name).is_some()
@@ -133,12 +136,6 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     if planner.usable(name).is_some() {
         undone_later(planner, name, facts);
     }
-}
-
-/// What kubelet would reserve of the machine, where that is more than it has.
-fn shortage(planner: &Planner, facts: &Facts) -> Option<Shortage> {
-    let document = serde_yaml::from_str(&documents::kubelet(planner.inventory).ok()?).ok()?;
-    reserves::shortage(&document, facts)
 }
 
 /// Why there are no programs for the machine, if so: its own word for its architecture counts for itself alone.

@@ -10,7 +10,7 @@ use super::planner::Planner;
 use super::refusal::Why;
 use super::reinstall::{Leaving, after_staging, leave, needs_machine, warn_of_snapshots};
 use super::system_disk::{Installer, NoInstaller, contents, described, has_memory, keeps, system, target};
-use crate::action::reinstall::{Erase, StageInstaller, Way};
+use crate::action::reinstall::{Erase, Way};
 use crate::facts::{Facts, Observation};
 use crate::install::erasure::Erasure;
 use crate::install::order;
@@ -36,17 +36,7 @@ pub(super) fn plan(
     warn_of_snapshots(&mut planner, name, facts);
     let erase = match order_for(inventory, name, facts, installer) {
         Ok((erasure, erase)) => {
-            let Installer { kernel, initrd, loaders, .. } = installer.clone();
-            let action = StageInstaller {
-                id: erase.id.clone(),
-                kernel,
-                installer: initrd,
-                loaders,
-                way: Way::Kexec,
-                order: erasure.to_json(),
-                order_file: protocol::installer::ERASURE,
-                host_key: None,
-            };
+            let action = installer.stage(Way::Kexec, erasure.to_json(), protocol::installer::ERASURE, None);
             planner.step(StepKind::StageInstaller.of(name), name, "the machine erases itself", action, []);
             Some(erase)
         }

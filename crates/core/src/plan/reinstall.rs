@@ -17,7 +17,7 @@ use super::system_disk::{Installer, NoInstaller, contents, described, has_memory
 use super::turn::let_films_end;
 use super::wipe::to_wipe;
 use super::{Plan, Warning, check, graph, wanted};
-use crate::action::reinstall::{Reinstall, StageInstaller, Way};
+use crate::action::reinstall::{Reinstall, Way};
 use crate::arch::Arch;
 use crate::facts::{Facts, Observation};
 use crate::install::layout::{DATA_FOLDER, installed_name, order_of};
@@ -172,17 +172,8 @@ fn stage<'a>(planner: &mut Planner<'a>, name: &'a MachineName, os: &Os, installa
     let Some(facts) = planner.facts.get(name).copied() else { return };
     match order_for(planner.inventory, name, facts, os, installation) {
         Ok((order, host_key)) => {
-            let Installer { kernel, initrd, loaders, .. } = installation.installer.clone();
-            let action = StageInstaller {
-                id: order.short_id().to_owned(),
-                kernel,
-                installer: initrd,
-                loaders,
-                way: own_way(facts, installation),
-                order: order.to_json(),
-                order_file: installer::ORDER,
-                host_key: Some(host_key),
-            };
+            let way = own_way(facts, installation);
+            let action = installation.installer.stage(way, order.to_json(), installer::ORDER, Some(host_key));
             planner.step(StepKind::StageInstaller.of(name), name, "the machine installs itself", action, []);
         }
         Err(why) => planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall(why)),

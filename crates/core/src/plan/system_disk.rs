@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use crate::action::reinstall::{Loaders, SentFile, Way};
+use crate::action::reinstall::{Loaders, SentFile, StageInstaller, Way};
 use crate::arch::Arch;
 use crate::facts::{Facts, SystemDisk, SystemFacts};
 use crate::install::disk::{self, Wish, choose};
 use crate::install::layout::{DATA, Extent, layout};
+use crate::install::order::short_id;
 use crate::inventory::{DiskRule, Inventory, MachineName};
 use crate::quantity::size;
 use crate::visible::visible;
@@ -20,6 +21,14 @@ pub struct Installer {
     /// Without the order.
     pub initrd: SentFile,
     pub loaders: Loaders,
+}
+
+impl Installer {
+    /// Brings it to a machine, with its order in `order_file`. `host_key`: as of [`StageInstaller`].
+    pub fn stage(&self, way: Way, order: String, order_file: &'static str, host_key: Option<String>) -> StageInstaller {
+        let Installer { id, kernel, initrd, loaders } = self.clone();
+        StageInstaller { id: short_id(&id).to_owned(), kernel, installer: initrd, loaders, way, order, order_file, host_key }
+    }
 }
 
 /// Why the installer can't do its work on a machine. Nothing is changed then.

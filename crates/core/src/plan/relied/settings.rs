@@ -34,6 +34,8 @@ const ROLES: &str = "kubelets and hostler's own roles are limited by the modes N
 const AGGREGATION: &str = "API servers of extensions know kube-apiserver by what kubeadm names";
 const LEADER: &str = "several control planes must not act at the same time";
 const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
+const KERNEL: &str = "kubelet sets the kernel settings that it needs, and would not start where they are not set before";
+const REACHED: &str = "API servers and hostler's checks reach kubelet at its machine's address";
 const UNCHECKED: &str = "kubelet reads this flag only once it runs, and hostler checks the setting in kubelet's configuration";
 const SERVING: &str = "API servers verify kubelets' certificates, which the cluster signs and hostler approves";
 const DOMAIN: &str = "the cluster is verified by names below `cluster.local`";
@@ -244,20 +246,14 @@ pub const RELIED: &[Relied] = &[
     path(KUBELET, &["healthzPort"], "10248", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     path(KUBELET, &["healthzBindAddress"], "127.0.0.1", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     path(KUBELET, &["port"], "10250", "hostler checks that machines reach each other on port 10250", ""),
-    path(KUBELET, &["address"], "0.0.0.0", "API servers and hostler's checks reach kubelet at its machine's address", ""),
+    path(KUBELET, &["address"], "0.0.0.0", REACHED, ""),
     path(KUBELET, &["readOnlyPort"], "0", SECURE, ""),
     path(KUBELET, &["authentication", "anonymous", "enabled"], "false", SECURE, ""),
     path(KUBELET, &["authentication", "webhook", "enabled"], "true", SECURE, ""),
     path(KUBELET, &["authentication", "x509", "clientCAFile"], "", KUBELET_FILES, ""),
     path(KUBELET, &["authorization", "mode"], "Webhook", SECURE, ""),
     path(KUBELET, &["rotateCertificates"], "true", "without it, a node's certificate would expire after a year", ""),
-    path(
-        KUBELET,
-        &["protectKernelDefaults"],
-        "false",
-        "kubelet sets the kernel settings that it needs, and would not start where they are not set before",
-        "",
-    ),
+    path(KUBELET, &["protectKernelDefaults"], "false", KERNEL, ""),
     path(KUBELET, &["registerNode"], "true", REGISTERS, ""),
     path(KUBELET, &["registerWithTaints"], "", TAINTS, MACHINE_TAINTS),
     path(KUBELET, &["podCIDR"], "", PODS, POD_SUBNET),
@@ -297,7 +293,7 @@ pub const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("rotate-certificates", "without it, a node's certificate would expire after a year", ""),
     ("healthz-port", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     ("port", "hostler checks that machines reach each other on port 10250", ""),
-    ("protect-kernel-defaults", "kubelet sets the kernel settings that it needs, and would not start where they are not set before", ""),
+    ("protect-kernel-defaults", KERNEL, ""),
     ("cgroup-root", UNCHECKED, "kubeadm.KubeletConfiguration.cgroupRoot"),
     ("kube-reserved-cgroup", UNCHECKED, "kubeadm.KubeletConfiguration.kubeReservedCgroup"),
     ("system-reserved-cgroup", UNCHECKED, "kubeadm.KubeletConfiguration.systemReservedCgroup"),
@@ -305,7 +301,7 @@ pub const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("sync-frequency", UNCHECKED, "kubeadm.KubeletConfiguration.syncFrequency"),
     ("runtime-request-timeout", UNCHECKED, "kubeadm.KubeletConfiguration.runtimeRequestTimeout"),
     ("node-status-update-frequency", UNCHECKED, "kubeadm.KubeletConfiguration.nodeStatusUpdateFrequency"),
-    ("address", "API servers and hostler's checks reach kubelet at its machine's address", ""),
+    ("address", REACHED, ""),
     ("cloud-provider", "a node would keep a taint until a cloud's controller removes it, and there is none", ""),
     ("image-credential-provider-config", NOT_SENT, ""),
     ("eviction-hard", UNCHECKED, "kubeadm.KubeletConfiguration.evictionHard"),
