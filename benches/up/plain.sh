@@ -10,47 +10,15 @@ bundle=${HOSTLER_CACHE:-/var/cache/hostler}/bundles/1.36.3-amd64
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+# shellcheck source=benches/up/parts.sh
+. "$(dirname "$(realpath "$0")")/parts.sh"
 
 "$hostler" render -i "$inventory" --bundle "$bundle" --out "$work/files" > /dev/null
 token=$(openssl rand -hex 3).$(openssl rand -hex 8)
 find "$work/files" -name '*.yaml' -exec sed -i "s/TOKEN-MADE-HERE/$token/" {} +
 
-# Who is what: kubeadm's documents say it.
-first='' planes=() workers=()
-for run in "$work"/files/*/run/hostler; do
-    machine=${run#"$work/files/"} machine=${machine%%/*}
-    if [ -e "$run/init.yaml" ]; then
-        first=$machine
-    elif grep -q '^controlPlane:' "$run/join.yaml"; then
-        planes+=("$machine")
-    else
-        workers+=("$machine")
-    fi
-done
-
-# The programs as a machine has them, and what makes the bundle's blobs an OCI archive.
-python3 - "$bundle" "$work" <<'PYTHON'
-import json, os, sys
-bundle, work = sys.argv[1:]
-manifest = json.load(open(f"{bundle}/manifest.json"))
-for file in manifest["files"]:
-    folder = f"{work}/programs/opt/hostler/current/" + ("cni" if file["kind"] == "cniPlugin" else "bin")
-    os.makedirs(folder, exist_ok=True)
-    first = f"{work}/first-{file['sha256']}"
-    path = f"{folder}/{file['name']}"
-    if os.path.exists(first):
-        os.link(os.readlink(first), path)
-    else:
-        os.link(f"{bundle}/files/{file['sha256']}", path)
-        os.symlink(path, first)
-index = {"schemaVersion": 2, "manifests": [
-    {"mediaType": image["mediaType"], "digest": image["digest"], "size": image["manifestSize"],
-     "annotations": {"io.containerd.image.name": image["reference"]}} for image in manifest["images"]]}
-os.makedirs(f"{work}/oci")
-json.dump(index, open(f"{work}/oci/index.json", "w"))
-open(f"{work}/oci/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
-PYTHON
+roles
+parts opt/hostler/current
 
 prepare() {
     local machine=$1 packages="conntrack ethtool iptables socat chrony"
@@ -70,9 +38,7 @@ prepare() {
             chmod 755 /usr/local/lib/hostler/*
             systemctl enable -q --now hostler-vip
         fi'
-    # One tar after another, without the first one's end.
-    { tar -C "$work/oci" -b 1 -c oci-layout index.json | head -c -1024; cat "$bundle/images.tar"; } |
-        on "$machine" 'ctr -n k8s.io images import --local - > /dev/null'
+    images "$machine"
 }
 
 authority() {

@@ -10,45 +10,19 @@ bundle=${HOSTLER_CACHE:-/var/cache/hostler}/bundles/$version-$(dpkg --print-arch
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+# shellcheck source=benches/up/parts.sh
+. "$(dirname "$(realpath "$0")")/../up/parts.sh"
 
 sed "s/^  version: .*/  version: $version/" "$inventory" > "$work/new.yaml"
 "$hostler" render -i "$work/new.yaml" --bundle "$bundle" --out "$work/files" > /dev/null
-first='' planes=() workers=()
-for run in "$work"/files/*/run/hostler; do
-    machine=${run#"$work/files/"} machine=${machine%%/*}
-    if [ -e "$run/init.yaml" ]; then
-        first=$machine
-    elif grep -q '^controlPlane:' "$run/join.yaml"; then
-        planes+=("$machine")
-    else
-        workers+=("$machine")
-    fi
-done
-
-python3 - "$bundle" "$work" <<'PYTHON'
-import json, os, sys
-bundle, work = sys.argv[1:]
-manifest = json.load(open(f"{bundle}/manifest.json"))
-for file in manifest["files"]:
-    folder = f"{work}/programs/" + ("cni" if file["kind"] == "cniPlugin" else "bin")
-    os.makedirs(folder, exist_ok=True)
-    os.symlink(f"{bundle}/files/{file['sha256']}", f"{folder}/{file['name']}")
-index = {"schemaVersion": 2, "manifests": [
-    {"mediaType": image["mediaType"], "digest": image["digest"], "size": image["manifestSize"],
-     "annotations": {"io.containerd.image.name": image["reference"]}} for image in manifest["images"]]}
-os.makedirs(f"{work}/oci")
-json.dump(index, open(f"{work}/oci/index.json", "w"))
-open(f"{work}/oci/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
-PYTHON
+roles
+parts .
 
 # The new programs beside those in use, the files that differ, and the images.
 send() {
-    tar -C "$work/programs" --dereference -c . | on "$1" "mkdir -p /opt/hostler/$version && tar -C /opt/hostler/$version --no-same-owner -x"
+    tar -C "$work/programs" -c . | on "$1" "mkdir -p /opt/hostler/$version && tar -C /opt/hostler/$version --no-same-owner -x"
     tar -C "$work/files/$1" -c . | on "$1" "mkdir -p /root/new && tar -C /root/new --no-same-owner -x"
-    # One tar after another, without the first one's end.
-    { tar -C "$work/oci" -b 1 -c oci-layout index.json | head -c -1024; cat "$bundle/images.tar"; } |
-        on "$1" "/opt/hostler/$version/bin/ctr -n k8s.io images import --local - > /dev/null"
+    images "$1" "/opt/hostler/$version/bin"
 }
 sending=()
 for machine in "$first" "${planes[@]}" "${workers[@]}"; do send "$machine" & sending+=($!); done
@@ -56,10 +30,10 @@ for job in "${sending[@]}"; do wait "$job"; done
 
 kubectl() { on "$first" "/opt/hostler/$version/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf $*"; }
 ignore=$(sed -n 's/^ *- \(.*\)/\1/p' <<< "$(sed -n '/^ignorePreflightErrors:/,/^[^ ]/p' "$inventory")" | paste -sd ,)
-on "$first" "PATH=/opt/hostler/$version/bin:\$PATH kubeadm upgrade apply v$version --yes ${ignore:+--ignore-preflight-errors=$ignore} > /dev/null 2>&1"
-for machine in "${planes[@]}"; do
-    on "$machine" "PATH=/opt/hostler/$version/bin:\$PATH kubeadm upgrade node ${ignore:+--ignore-preflight-errors=$ignore} > /dev/null 2>&1"
-done
+# upgrade MACHINE WORDS: by the new kubeadm.
+upgrade() { on "$1" "PATH=/opt/hostler/$version/bin:\$PATH kubeadm upgrade $2 ${ignore:+--ignore-preflight-errors=$ignore} > /dev/null 2>&1"; }
+upgrade "$first" "apply v$version --yes"
+for machine in "${planes[@]}"; do upgrade "$machine" node; done
 # What nobody evicted is Ready, everywhere.
 all_ready() {
     kubectl "get pods --all-namespaces --no-headers" 2> /dev/null |
@@ -67,9 +41,7 @@ all_ready() {
 }
 machines=$((1 + ${#planes[@]} + ${#workers[@]}))
 for machine in "$first" "${planes[@]}" "${workers[@]}"; do
-    case " ${workers[*]} " in
-    *" $machine "*) on "$machine" "PATH=/opt/hostler/$version/bin:\$PATH kubeadm upgrade node ${ignore:+--ignore-preflight-errors=$ignore} > /dev/null 2>&1" ;;
-    esac
+    case " ${workers[*]} " in *" $machine "*) upgrade "$machine" node ;; esac
     [ "$machines" = 1 ] || kubectl "drain $machine --ignore-daemonsets --delete-emptydir-data --force --timeout 300s > /dev/null 2>&1"
     on "$machine" "set -e
         cp -r /root/new/etc/. /etc/
