@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """faults HOSTLER [SEED] [COUNT] [CONTROL_PLANES] [WORKERS]: faults at random moments of `up`, `add` and `rebuild`, on the lab's real machines.
+faults HOSTLER years [SEED] [COUNT] [CONTROL_PLANES] [WORKERS]: the same with `upgrade`, `upgrade --rollback` and `reboot`.
 faults HOSTLER files [CONTROL_PLANES] [WORKERS]: every file that hostler and kubeadm put on a machine cut in half, one after the other.
 
 As root; it draws rounds from SEED until at least COUNT faults (10) were injected. A round makes machines new or harms them, runs a verb,
@@ -23,6 +24,7 @@ os.environ.setdefault("HOSTLER_LAB", "faults")
 
 import rounds  # noqa: E402
 import table  # noqa: E402
+import years  # noqa: E402
 from machine import Failed, Lab  # noqa: E402
 from scene import Scene  # noqa: E402
 from secret import Secrets  # noqa: E402
@@ -49,16 +51,8 @@ def cluster(lab, scene):
             raise Failed(f"there is no healthy cluster to begin with: {'; '.join(troubles)}")
 
 
-def mark(lab):
-    """Something that the cluster has to keep."""
-    value = f"{time.time_ns():x}"
-    lab.kubectl("delete", "configmap", "campaign", "--ignore-not-found")
-    lab.kubectl("create", "configmap", "campaign", f"--from-literal=mark={value}")
-    return value
-
-
-def campaign(hostler, seed, count, planes, workers, work):
-    """`seed`: or `files`, which no count ends."""
+def campaign(hostler, draw, seed, count, planes, workers, work):
+    """`seed`: or `files`, which no count ends. `draw`: what makes a round of a seed."""
     lab = Lab(hostler, planes, workers)
     keep = bool(os.environ.get("KEEP"))
     if not (keep and lab.is_up()):
@@ -71,14 +65,14 @@ def campaign(hostler, seed, count, planes, workers, work):
     wrong = 0
     try:
         cluster(lab, scene)
-        kept = mark(lab)
+        scene.mark()
         injected = 0
-        each = rounds.every_file(lab) if seed == "files" else rounds.from_seed(seed, lab, before, count)
+        each = rounds.every_file(lab) if seed == "files" else rounds.from_seed(seed, lab, before, count, draw)
         for number, round_ in enumerate(each, 1):
             name = f"{seed}.{number}"
             planned = ", ".join(f"{trigger.fault.kind} on {trigger.fault.machine}" for trigger in round_.triggers)
             say(f"round {name}: {' '.join(round_.words)}; new: {', '.join(map(str, round_.new)) or 'none'}; {planned}".rstrip("; "))
-            result = rounds.play(round_, scene, kept)
+            result = rounds.play(round_, scene)
             result |= {"round": name, "planes": planes}
             secrets.learn(lab)
             leaks = secrets.told(scene.verbs)
@@ -105,9 +99,9 @@ def campaign(hostler, seed, count, planes, workers, work):
                 say(f"    what was said: {folder}")
             if result["broken"]:
                 cluster(lab, scene)
-                kept = mark(lab)
+                scene.mark()
             elif round_.name == "whole":
-                kept = mark(lab)
+                scene.mark()
     finally:
         if not keep:
             lab.verb("down")
@@ -120,15 +114,20 @@ def main():
     if len(sys.argv) < 2 or os.geteuid() != 0:
         sys.exit(__doc__)
     hostler = Path(sys.argv[1]).resolve()
-    seed = sys.argv[2] if len(sys.argv) > 2 else str(time.time_ns() % 100000)
-    given = [int(word) for word in sys.argv[3:]]
+    words = sys.argv[2:]
+    draw = rounds.draw
+    if words[:1] == ["years"]:
+        draw = years.draw
+        words.pop(0)
+    seed = words[0] if words else str(time.time_ns() % 100000)
+    given = [int(word) for word in words[1:]]
     if seed == "files":
         given.insert(0, 0)
     defaults = [10, 1, 3]
     count, planes, workers = given + defaults[len(given) :]
     say(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="hostler-faults-") as work:
-        wrong = campaign(hostler, seed, count, planes, workers, Path(work))
+        wrong = campaign(hostler, draw, seed, count, planes, workers, Path(work))
     sys.exit(1 if wrong else 0)
 
 

@@ -70,8 +70,20 @@ class Draw:
 class Round:
     """`words`: the verb. `new`: machines that come in. `before`: faults that are there before it begins."""
 
+    # What is run until there is nothing left to do.
+    again = ["up"]
+    # The verb has to do with all machines.
+    everywhere = False
+
     def __init__(self, name, words, new=(), before=(), triggers=(), plain=True):
         self.name, self.words, self.new, self.before, self.triggers, self.plain = name, words, list(new), list(before), list(triggers), plain
+
+    def prepare(self, scene):
+        """Makes the machines that are to come in new, and gone from the cluster where the verb is not `rebuild`."""
+        prepare(self, scene)
+
+    def left(self, scene):
+        """What the verb did not do though it says that there is nothing left to do; else None."""
 
 
 def every_file(lab):
@@ -88,8 +100,8 @@ def every_file(lab):
             yield Round("mend", ["up"], before=[kind(machine, random.Random(0), path)])
 
 
-def from_seed(seed, lab, done, count):
-    """Rounds until so many faults were injected. `done`: results of earlier rounds, to which the caller adds these."""
+def from_seed(seed, lab, done, count, draw):
+    """Rounds until so many faults were injected. `done`: results of earlier rounds, to which the caller adds these; `draw`: the round of a seed."""
     number, last = 0, len(done)
     while sum(len(result["faults"]) for result in done[last:]) < count:
         number += 1
@@ -135,8 +147,6 @@ def draw(seed, lab, done):
 
 
 def prepare(round_, scene):
-    """Makes the machines that are to come in new, and gone from the cluster where the verb is not `rebuild`."""
-    lab = scene.lab
     if not round_.new:
         return
     scene.blank(round_.new)
@@ -157,17 +167,16 @@ def prepare(round_, scene):
         for file in scene.home.glob(".config/hostler/*"):
             file.unlink()
     scene.pin(round_.new)
-    assert lab
 
 
-def play(round_, scene, mark):
-    """Plays a round: each fault that was injected, with when, outcome and remarks. `mark`: what the cluster must keep."""
+def play(round_, scene):
+    """Plays a round: each fault that was injected, with when, outcome and remarks."""
     lab = scene.lab
     scene.verbs = []
-    prepare(round_, scene)
+    round_.prepare(scene)
     # In a round that makes a machine anew, nobody else is to be harmed.
     hit = {trigger.fault.machine for trigger in round_.triggers} | {fault.machine for fault in round_.before} | set(round_.new)
-    bystanders = {machine: machine.began() for machine in lab.machines if machine not in hit}
+    bystanders = {machine: machine.began() for machine in lab.machines if machine not in hit and not round_.everywhere}
     for fault in round_.before:
         fault.inject(scene)
     started = time.monotonic()
@@ -183,7 +192,7 @@ def play(round_, scene, mark):
             if said:
                 remarks.append(f"{fault}: {said}")
         scene.mend([trigger.fault for trigger in round_.triggers if trigger.fired] + round_.before)
-        ways, runs = scene.settle(round_.words, verb, faults)
+        ways, runs = scene.settle(verb, round_.again)
         troubles = scene.calm()
         if troubles:
             raise Failed("; ".join(troubles))
@@ -191,10 +200,13 @@ def play(round_, scene, mark):
             left = fault.left()
             if left:
                 raise Failed(left)
-        if mark and round_.name != "whole":
+        left = round_.left(scene)
+        if left:
+            raise Failed(left)
+        if round_.name != "whole":
             value = lab.kubectl("get", "configmap", "campaign", "-o", "jsonpath={.data.mark}", check=False)
-            if value != mark:
-                raise Failed(f"the cluster lost what it kept: the mark is `{value}`, not `{mark}`")
+            if value != scene.kept:
+                raise Failed(f"the cluster lost what it kept: the mark is `{value}`, not `{scene.kept}`")
         for machine, began in bystanders.items():
             if machine.began() != began:
                 remarks.append(f"containerd or kubelet of {machine} was restarted, which nothing happened to")

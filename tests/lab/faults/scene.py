@@ -52,6 +52,7 @@ class Scene:
         self.inventory = self.work / "inventory.yaml"
         self.verb = None
         self.verbs = []
+        self.kept = None
         self.read_inventory()
 
     def read_inventory(self):
@@ -68,6 +69,20 @@ class Scene:
             raise Failed("the lab's inventory has no proxyCommand")
         self.inventory.write_text(text + self.more, encoding="utf-8")
         self.pin(self.lab.machines)
+
+    def mark(self):
+        """Something that the cluster has to keep."""
+        self.kept = f"{time.time_ns():x}"
+        self.lab.kubectl("delete", "configmap", "campaign", "--ignore-not-found")
+        self.lab.kubectl("create", "configmap", "campaign", f"--from-literal=mark={self.kept}")
+
+    def version(self, version):
+        """Writes the cluster's version into the inventory."""
+        text = self.inventory.read_text(encoding="utf-8")
+        text, count = re.subn(r"^cluster:\n(?:  version: .*\n)?", f"cluster:\n  version: {version}\n", text, flags=re.MULTILINE)
+        if count != 1:
+            raise Failed("the inventory has no `cluster`")
+        self.inventory.write_text(text, encoding="utf-8")
 
     def pin(self, machines):
         """Writes the host keys that machines have now into the inventory, as a person does who installed them anew."""
@@ -143,26 +158,27 @@ class Scene:
                     pass
             self.power()
 
-    def settle(self, words, verb, injected):
-        """Runs `up`, or what hostler says is the way out, until there is nothing to do: the ways that were taken, and how often it ran."""
+    def settle(self, verb, again=("up",)):
+        """Runs `again`, or what hostler says is the way out, until there is nothing to do: the ways that were taken, and how often it ran."""
         ways = []
+        usual = [["up"], list(again)]
         for count in range(1, RUNS + 1):
             self.power()
             if "no API server answers" in verb.shown:
                 # kubelet starts what has died after a pause, as a person who runs it again later gives it.
                 self.calm()
-            way = self.way_out(verb)
+            way = self.way_out(verb, list(again))
             verb = self.run(*way)
-            if way != ["up"]:
+            if way not in usual:
                 ways.append(" ".join(way))
             if verb.hung:
                 raise Failed(f"hostler {' '.join(way)} hangs")
-            if verb.status == 0 and "nothing to do" in verb.shown:
+            if verb.status == 0 and "nothing to do" in verb.shown and way == list(again):
                 return ways, count
         raise Failed(f"after {RUNS} runs there is still something to do: {last_words(verb)}")
 
     @staticmethod
-    def way_out(verb):
+    def way_out(verb, otherwise):
         """What to type next, by what was refused."""
         text = verb.shown + verb.log
         found = re.search(r"`hostler rebuild (\w+) --take-over \1(?: -i \S+)?` (?:wipes it first|removes the old one|rebuilds it from scratch)", text)
@@ -174,7 +190,9 @@ class Scene:
         found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)(?: -i \S+)?`(?: finishes it| brings it back| removes the old one| continues when| or correct)", text)
         if found:
             return ["rebuild", found[1]]
-        return ["up"]
+        if re.search(r"hint:.*`hostler up`", text) and verb.status == 3:
+            return ["up"]
+        return otherwise
 
     def calm(self):
         """Waits until the cluster is healthy, as nobody but itself says."""

@@ -1,0 +1,94 @@
+"""Rounds of the verbs of a cluster's years: `upgrade`, `upgrade --rollback` and `reboot`; drawn from a seed."""
+
+from kind import Fault
+from kinds_hostler import Killed
+from machine import Failed
+from rounds import Draw, Round
+from scene import Trigger
+
+OLD, NEW = "1.36.1", "1.36.3"
+# So many steps begin in each, about.
+LENGTH = {"upgrade": 16, "rollback": 8, "reboot": 8}
+WHERES = ("any", "node")
+
+
+class WrongImage(Fault):
+    """The new version's API server is another program in containerd, as a damaged transfer or a hand may leave it."""
+
+    kind = "wrong image"
+    where = "control plane"
+
+    def inject(self, scene):
+        self.machine.sh(
+            f"ctr -n k8s.io images tag --force \"$(ctr -n k8s.io images ls -q | grep pause: | head -n 1)\" registry.k8s.io/kube-apiserver:v{NEW}"
+        )
+
+
+class Tending(Round):
+    everywhere = True
+
+    def __init__(self, name, triggers, plain):
+        self.again = {"upgrade": ["upgrade", "--to", NEW], "rollback": ["upgrade", "--rollback"], "reboot": ["up"]}[name]
+        words = ["reboot"] if name == "reboot" else self.again
+        super().__init__(name, words, triggers=triggers, plain=plain)
+
+    def prepare(self, scene):
+        lab = scene.lab
+        if self.name == "reboot":
+            return
+        if versions(lab) != {OLD}:
+            renew(scene)
+        if self.name == "rollback":
+            # Until the control plane has the new version, and no worker has.
+            turn = [machine for machine in lab.machines if not machine.control_plane][0]
+            kill = Trigger(Killed(None, None), turn, "make-way")
+            verb = scene.disturbed(["upgrade", "--to", NEW], [kill], True)
+            if not kill.injected or versions(lab) == {NEW}:
+                raise Failed(f"the upgrade could not be interrupted: status {verb.status}")
+
+    def left(self, scene):
+        wanted = {"upgrade": {NEW}, "rollback": {OLD}}.get(self.name)
+        found = versions(scene.lab)
+        if wanted and found != wanted:
+            return f"kubelets have the versions {', '.join(sorted(found))}, not {', '.join(wanted)}"
+        cordoned = scene.lab.kubectl("get", "nodes", "-o", "jsonpath={.items[*].spec.unschedulable}")
+        if cordoned:
+            return "a node is still cordoned"
+        scene.version(next(iter(found)))
+        verb = scene.run("up")
+        if verb.status != 0 or "nothing to do" not in verb.shown:
+            return f"`up` still has something to do: {verb.shown[-600:]}"
+        return None
+
+
+def versions(lab):
+    found = lab.kubectl("get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.kubeletVersion}", check=False)
+    return {version.lstrip("v") for version in found.split()}
+
+
+def renew(scene):
+    """A cluster of the old version, on new machines."""
+    scene.lab.up()
+    scene.read_inventory()
+    for file in scene.home.glob(".config/hostler/*"):
+        file.unlink()
+    scene.version(OLD)
+    verb = scene.run("up")
+    troubles = scene.calm() if verb.status == 0 else [verb.shown[-2000:]]
+    if troubles:
+        raise Failed(f"there is no healthy cluster to begin with: {'; '.join(troubles)}")
+    scene.mark()
+
+
+def draw(seed, lab, done):
+    """The round of a seed."""
+    drawn = Draw(seed, lab, done)
+    chance = drawn.chance
+    name = chance.choices(["upgrade", "rollback", "reboot"], [6, 2, 2])[0]
+    triggers = [drawn.meanwhile(chance.choice(lab.machines), WHERES, LENGTH[name]) for _ in range(chance.randint(2, 4))]
+    if name == "upgrade" and chance.random() < 0.4:
+        machine = chance.choice(lab.control_planes)
+        triggers.append(Trigger(drawn.fault(WrongImage, machine), machine, "upgrade-control-plane", after=chance.choice([0.0, chance.uniform(0, 20)])))
+    if chance.random() < 0.6:
+        triggers.append(drawn.meanwhile(None, ("hostler",), LENGTH[name]))
+    return Tending(name, triggers, plain=chance.random() < 0.6)
