@@ -140,6 +140,12 @@ impl Plan {
         usize::from(number).checked_sub(1).and_then(|place| self.pieces.get(place))
     }
 
+    /// How much of the film a piece is, from 0 to 1.
+    pub fn share(&self, number: u16) -> f64 {
+        let all: u64 = self.pieces.iter().map(|piece| piece.pictures).sum();
+        self.piece(number).map_or(0.0, |piece| piece.pictures as f64 / all.max(1) as f64)
+    }
+
     /// The pictures of a piece.
     pub fn span(&self, number: u16) -> Span {
         let before = self.pieces.iter().take(usize::from(number).saturating_sub(1));

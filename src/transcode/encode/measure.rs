@@ -41,9 +41,10 @@ impl Encoder<'_> {
         }
     }
 
-    /// How a piece compares with its part of the original, which `took` that long to encode; `None`: that can't be told.
-    pub(super) async fn piece_measured(&self, pair: &Pair<'_>, took: Duration) -> Result<Option<Measured>, Stopped> {
-        self.unless_stopped(measure::compare(pair, took.mul_f64(PART).max(LEAST))).await
+    /// How a piece compares with its part of the original, which `took` that long to encode and is such a `share` of the film; `None`: that can't
+    /// be told. All pieces together take no longer than the whole film would.
+    pub(super) async fn piece_measured(&self, pair: &Pair<'_>, took: Duration, share: f64) -> Result<Option<Measured>, Stopped> {
+        self.unless_stopped(measure::compare(pair, took.mul_f64(PART).max(LEAST.mul_f64(share)))).await
     }
 
     /// How the encoding compares with its original; `None`: that can't be told.

@@ -155,7 +155,7 @@ impl Encoder<'_> {
         let Some(original) = self.probe(input).await? else { return Ok(None) };
         let span = Some(plan.span(number));
         let pair = Pair { original: (input, &original), film: (self.part, piece), crop: plan.crop, sound: None, span };
-        self.piece_measured(&pair, took).await
+        self.piece_measured(&pair, took, plan.share(number)).await
     }
 }
 
