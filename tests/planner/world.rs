@@ -203,6 +203,7 @@ impl World {
                 check(serves, "the API folder server does not respond")?;
                 self.upgrade_control_plane(name, action).map_err(|what| format!("{}: {what}", step.id))?;
             }
+            Action::ReconnectKubelet(_) => {}
             Action::RollBackNode(action) => self.roll_back_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
             Action::RollBackShared(action) => {
                 check(serves, "the API server does not respond")?;

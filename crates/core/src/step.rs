@@ -76,6 +76,8 @@ pub enum StepKind {
     StagePrograms,
     /// A control plane's static pods, by another version of kubeadm.
     UpgradeControlPlane,
+    /// Of another machine than the only control plane, whose API server was away.
+    ReconnectKubelet,
     /// The cluster remembers which machines are to be restarted or switched off, so that an interrupted run continues.
     RecordPower,
     /// No film begins on the node, and those that are being encoded there end.
@@ -127,7 +129,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 71] = [
+    pub const ALL: [StepKind; 72] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -179,6 +181,7 @@ impl StepKind {
         StepKind::DeleteToken,
         StepKind::StagePrograms,
         StepKind::UpgradeControlPlane,
+        StepKind::ReconnectKubelet,
         StepKind::RecordPower,
         StepKind::LetFilmsEnd,
         StepKind::MakeWay,
@@ -260,6 +263,7 @@ impl StepKind {
             StepKind::DeleteToken => "token-gone",
             StepKind::StagePrograms => "programs-next",
             StepKind::UpgradeControlPlane => "upgrade-control-plane",
+            StepKind::ReconnectKubelet => "kubelet-reconnected",
             StepKind::RecordPower => "power-recorded",
             StepKind::LetFilmsEnd => "films-end",
             StepKind::MakeWay => "make-way",
@@ -336,6 +340,7 @@ impl StepKind {
             StepKind::DeleteToken => "delete the bootstrap token",
             StepKind::StagePrograms => "copy the new version",
             StepKind::UpgradeControlPlane => "upgrade the control plane",
+            StepKind::ReconnectKubelet => "restart kubelet",
             StepKind::RecordPower => "record which machines are restarted or shut down",
             StepKind::LetFilmsEnd => "wait for films that are being encoded",
             StepKind::MakeWay => "drain",
@@ -395,7 +400,8 @@ impl StepKind {
             StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet => Stage::Workers,
             StepKind::KubeletCertificates | StepKind::DeleteToken => Stage::Workers,
             StepKind::StagePrograms => Stage::Programs,
-            StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
+            StepKind::UpgradeControlPlane | StepKind::ReconnectKubelet => Stage::InTurn,
+            StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
             StepKind::UpgradeNode | StepKind::UpgradePackages | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
             StepKind::RollBackNode | StepKind::RollBackShared | StepKind::RollBackControlPlane => Stage::InTurn,
             StepKind::Labels => Stage::Labels,

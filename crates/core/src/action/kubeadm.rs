@@ -435,6 +435,20 @@ impl Act for UpgradeControlPlane {
     }
 }
 
+/// kubelet starts again, so that it asks an API server that was away at once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReconnectKubelet {}
+
+impl Act for ReconnectKubelet {
+    fn line(&self) -> String {
+        "restart kubelet, so that it reconnects to the API server at once".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/reconnect-kubelet.sh", json!({}))
+    }
+}
+
 /// containerd and kubelet of another version, whose programs are on the machine, and their configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UpgradeNode {

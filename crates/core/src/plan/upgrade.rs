@@ -12,7 +12,7 @@ use super::refusal::Why;
 use super::turn::{make_way, yields_vip};
 use super::{Plan, documents, machine, silence, verify, wanted};
 use crate::action::cluster::Uncordon;
-use crate::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
+use crate::action::kubeadm::{ReconnectKubelet, UpgradeControlPlane, UpgradeNode};
 use crate::action::machine::StagePrograms;
 use crate::action::rollback::EndUpgrade;
 use crate::digest::sha256;
@@ -66,6 +66,7 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
         let id = planner.step(StepKind::UpgradeControlPlane.of(name), name, reason, action, before);
         before = vec![id.into()];
     }
+    reconnect(&mut planner, &joined);
     // A kubelet is never newer than an API server that it may speak to.
     for (name, machine) in joined.iter().filter(|(_, machine)| machine.role == Role::ControlPlane) {
         before = node(&mut planner, (api_via, cluster), (name, machine), &to, before)?;
@@ -87,6 +88,18 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
     let kept: Vec<&MachineName> = joined.iter().map(|(name, _)| *name).filter(|name| kept(name)).collect();
     end(&mut planner, kept, before);
     Ok(planner.finish())
+}
+
+/// Kubelets to which the only API server was away for minutes ask it again only later, up to a minute, and until then no pod leaves their machines.
+fn reconnect<'a>(planner: &mut Planner<'a>, joined: &[(&'a MachineName, &'a Machine)]) {
+    let upgraded = planner.step_of(StepKind::UpgradeControlPlane).filter(|_| planner.inventory.only_control_plane().is_some());
+    let Some(upgraded) = upgraded else { return };
+    for (name, machine) in joined {
+        if machine.role == Role::Worker && planner.usable(name).is_some() {
+            let reason = "the API server was away";
+            planner.step(StepKind::ReconnectKubelet.of(name), name, reason, ReconnectKubelet {}, [upgraded.clone().into()]);
+        }
+    }
 }
 
 /// What was kept for a rollback of these machines goes once all is verified.
@@ -286,6 +299,7 @@ fn node(
         return Ok(before);
     }
     let mut before = before;
+    before.push(Need::IfPlanned(StepKind::ReconnectKubelet.of(name)));
     if !done {
         before = make_way(planner, (api_via, cluster), name, &format!("{name} is about to be upgraded"), before);
         let (set, programs) = wanted::programs(manifest, machine.role);
