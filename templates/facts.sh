@@ -13,6 +13,7 @@ sysctls={{ sysctls | join("\n") | quote }}
 cluster_objects={{ cluster_objects | join("\n") | quote }}
 shares={{ shares | join("\n") | quote }}
 snapshots={{ snapshots | quote }}
+resolv_conf={{ resolv_conf | quote }}
 keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
@@ -119,6 +120,10 @@ about_system() {
         /proc/net/fib_trie /proc/net/if_inet6 /proc/net/route /proc/net/ipv6_route /proc/filesystems "/lib/modules/$kernel/modules.builtin" {{ path.containerd_config }}; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
+    if [ -f "$resolv_conf" ] && [ -r "$resolv_conf" ]; then
+        say own-resolv-conf
+        set -- "$@" "$resolv_conf"
+    fi
     # Only where packages are to come.
     [ -e {{ path.kubelet_kubeconfig }} ] || [ ! -r /var/lib/dpkg/status ] || set -- "$@" /var/lib/dpkg/status
     if ! command -v ss > /dev/null; then
@@ -133,7 +138,7 @@ about_system() {
 
 # read_system FILES...: what they tell; after `listening=1`, what ss told.
 read_system() {
-    asked=$modules awk '
+    asked=$modules resolv_conf=$resolv_conf awk '
 {% filter indent(8, true) %}{% include "machine/mounts.awk" %}{% endfilter %}
 
         BEGIN {
@@ -165,6 +170,7 @@ read_system() {
         }
         FILENAME == "{{ path.resolv_conf }}" && $1 == "nameserver" { print "nameserver", $2 }
         FILENAME == "{{ path.resolved_config }}" && $1 == "nameserver" { print "resolved-nameserver", $2 }
+        FILENAME == ENVIRON["resolv_conf"] && $1 == "nameserver" { print "own-nameserver", $2 }
         FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
         FILENAME == "/proc/mounts" && in_the_way($2) { print "mount", $2 }
         index(FILENAME, "/proc/sys/") == 1 && FNR == 1 {

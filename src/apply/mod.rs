@@ -208,7 +208,8 @@ pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
     let Questions { system, requests } = goal.questions();
-    Ok(Question { system, requests, fsync, ..asked })
+    let resolv_conf = wanted::own_resolv_conf(inventory).unwrap_or_default().to_owned();
+    Ok(Question { system, requests, fsync, resolv_conf, ..asked })
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.

@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(value_name = "[NAME=]ADDRESS")]
     machines: Vec<String>,
     /// Fetch the inventory of an existing cluster from the control plane at this address, as the cluster keeps it
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "machines")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "machines", value_parser = address)]
     adopt: Option<IpAddr>,
     /// User who logs in to the machines: root, or one who may use sudo [default: ask]
     #[arg(long, short, value_parser = user)]
@@ -137,15 +137,19 @@ fn user(text: &str) -> Result<String, String> {
     if is_user(text) { Ok(text.to_owned()) } else { Err(format!("`{}` is not a valid user name", shown(text))) }
 }
 
+const AN_ADDRESS: &str = "pass an IPv4 address like 192.168.1.11, or an IPv6 address";
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("it is not an IP address: {AN_ADDRESS}"))
+}
+
 /// Reads `ADDRESS` and `NAME=ADDRESS` words.
 fn given(words: &[String]) -> Result<Vec<Given>> {
     let usage = |message: String, hint: &str| Failure::new(ExitStatus::Usage, message, hint);
     let mut machines: Vec<Given> = Vec::new();
     for word in words {
         let (name, address) = word.split_once('=').map_or((None, word.as_str()), |(name, address)| (Some(name), address));
-        let address: IpAddr = address.parse().map_err(|_| {
-            usage(format!("`{address}` is not an IP address"), "pass an IPv4 address like 192.168.1.11, or an IPv6 address")
-        })?;
+        let address: IpAddr = address.parse().map_err(|_| usage(format!("`{address}` is not an IP address"), AN_ADDRESS))?;
         let name = name
             .map(|name| {
                 let hint = "use at most 63 characters from a-z, 0-9 and `-`, with a letter or digit at both ends";

@@ -223,6 +223,7 @@ struct Rehearsal {
 
 /// Looked at before anything is started.
 async fn rehearsal(arguments: &Up, reporter: &Reporter) -> Result<Rehearsal> {
+    arguments.opening.only_with_from(arguments.from.is_some())?;
     let Some(path) = &arguments.like else { return Ok(Rehearsal::default()) };
     lab::require_root("up")?;
     if !path.exists() {

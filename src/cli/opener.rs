@@ -43,6 +43,23 @@ impl Secret {
 }
 
 impl Opening {
+    /// For a verb that reads a snapshot only with `--from`.
+    ///
+    /// # Errors
+    /// A [`Failure`] with [`ExitStatus::Usage`]: something opens a snapshot, and there is none.
+    pub fn only_with_from(&self, from: bool) -> Result<()> {
+        let given = match (self.passphrase.is_given(), self.identities.is_empty()) {
+            (true, _) => "--passphrase-file",
+            (_, false) => "--identity",
+            _ => return Ok(()),
+        };
+        if from {
+            return Ok(());
+        }
+        let message = format!("`{given}` opens a snapshot, but no snapshot is restored");
+        Err(Failure::new(ExitStatus::Usage, message, format!("add `--from`, or omit `{given}`")).into())
+    }
+
     /// What opens `file`; asks for a passphrase if it needs one.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub struct Arguments {
     /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true, conflicts_with_all = ["from", "new_cluster"])]
     force_after: Option<Duration>,
-    /// If the machine can't be reached, wait for it [default: 1h]
+    /// If the machine can't be reached, wait for it; without TIME, for 1h
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = length)]
     wait: Option<Duration>,
     /// Fingerprint of the machine's new host key, SHA256:..., to accept it without asking
@@ -99,6 +99,7 @@ fn new_fingerprint(text: &str) -> Result<Pin, String> {
 /// # Errors
 /// As [`apply`]; a host key that was not accepted.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
+    arguments.opening.only_with_from(arguments.from.is_some())?;
     let file = arguments.planning.inventory.load()?;
     let name = arguments.machine.as_ref().map(|machine| machine_named(&file.inventory, machine)).transpose()?;
     let Some(name) = name.filter(|_| !arguments.os) else { return reinstall(&file, arguments, reporter).await };

@@ -13,15 +13,15 @@ use hostler_core::action::{Left, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, Observation, ShareFact, ShareState};
 use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::inventory::{Inventory, KubeadmFragments, MachineName};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::{Goal, Plan, Step, Warning, plan_for};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::{Input, Output};
 use hostler_core::visible::visible;
 
-use crate::apply::{question, status_of};
-use crate::artifact::{manifest_of, outline};
+use crate::apply::{fragments, question, status_of};
+use crate::artifact::{Bundle, Bundles, Missing, Request, locate, manifest_of, outline};
 use crate::atomic::folder_of;
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
@@ -34,7 +34,7 @@ use crate::user_file;
 ///
 /// Files are written as FOLDER/MACHINE/etc/..., objects of the cluster as FOLDER/cluster/NAME.yaml, and the scripts, in the order of the
 /// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders. For what `up` would
-/// refuse, nothing is written; the reason is printed.
+/// refuse, nothing is written; the reason is printed. Settings in `kubeadm:` are shown to the programs of the bundle, or of the one in the cache.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -57,13 +57,25 @@ pub struct Arguments {
 /// # Errors
 /// The inventory or the bundle's manifest can't be read, or the folder can't be written or is not empty.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<ExitStatus> {
-    let inventory = arguments.inventory.load()?.inventory;
+    let file = arguments.inventory.load()?;
+    let inventory = &file.inventory;
     let folder = arguments.out.as_deref().map(|out| user_file::new_folder(out, |_| false)).transpose()?;
     let manifest = match &arguments.bundle {
         Some(folder) => manifest_of(folder)?,
         None => outline(pins_of(inventory.cluster.version.as_deref())?, Arch::Amd64),
     };
-    let (plan, seen) = planned(&inventory, &manifest)?;
+    let (plan, seen) = planned(inventory, &manifest)?;
+    if inventory.kubeadm != KubeadmFragments::default() {
+        let bundles = match &arguments.bundle {
+            // A manifest alone is enough for the files.
+            Some(folder) => Bundle::open(folder).ok().map(Bundles::from),
+            None => {
+                let request = Request { version: inventory.cluster.version.clone(), missing: Missing::Leave, ..Request::default() };
+                locate(&request, &reporter.events()).await.ok()
+            }
+        };
+        fragments::check(&plan, &file, bundles.as_ref(), &reporter.events())?;
+    }
     for Warning { machine, text } in &plan.warnings {
         let line = machine.as_ref().map_or_else(|| text.clone(), |machine| format!("{machine}: {text}"));
         reporter.events().send(Event::Warning { line });
@@ -125,6 +137,7 @@ fn blank(manifest: &Manifest) -> Facts {
         arch: Some(manifest.arch),
         systemd: true,
         nameservers: vec!["192.0.2.1".to_owned()],
+        own_nameservers: Some(vec!["192.0.2.1".to_owned()]),
         swap: vec!["/dev/sda2".to_owned()],
         ..Facts::default()
     }

@@ -48,8 +48,14 @@ impl Awaited {
 
     /// What is known of a machine that could not be reached.
     pub fn describe(&self, why: Unreachable) -> Unreachable {
-        if why.contact != Contact::Silence || !self.file.exists() {
+        if !self.file.exists() {
             return why;
+        }
+        if why.contact != Contact::Silence {
+            // Something answers there, which may be another machine, or its old system.
+            let hint =
+                format!("if it has no system yet, start it from the stick, which installs {}; else {}", visible(&self.what), why.hint);
+            return Unreachable { hint, ..why };
         }
         let ago = SystemTime::now().duration_since(self.made).as_ref().map_or(0, Duration::as_secs);
         Unreachable {
@@ -81,7 +87,9 @@ mod tests {
         assert_eq!(described.hint, "start it from the stick, which installs Debian trixie on its only disk");
         // A machine that answers in any way is on, and has something that answers.
         let refused = Unreachable { contact: Contact::Answer, ..silent() };
-        assert_eq!(awaited.describe(refused).reason, "no answer within 10 s");
+        let described = awaited.describe(refused);
+        assert_eq!(described.reason, "no answer within 10 s");
+        assert!(described.hint.starts_with("if it has no system yet, start it from the stick, "), "{}", described.hint);
         awaited.arrived();
         assert!(of(folder.path(), &machine).is_none());
         // A run that is still waiting for it knows that, too.

@@ -34,6 +34,7 @@ fn script() -> String {
         modules: words(&["no_such_module"]),
         sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
         keep: words(&["/var/lib/films", "/var/lib/it's here"]),
+        resolv_conf: "/etc/it's resolv.conf".to_owned(),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         add_ons: true,

@@ -126,6 +126,7 @@ fn spoil(facts: &mut Facts) {
         foreign,
         vtep_mac,
         resolved_nameservers,
+        own_nameservers,
         cloud_user_data: _,
         delays_shutdown: _,
         // A closed set of characters.
@@ -136,6 +137,7 @@ fn spoil(facts: &mut Facts) {
     } = facts;
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
+    list(own_nameservers.get_or_insert_default());
     [swap, swap_at_boot, mounts, hosts, nameservers, resolved_nameservers, dpkg_half, foreign].into_iter().for_each(list);
     [macs, addresses, modules, programs, read_only, sets, drop_ins].into_iter().for_each(set);
     words(map(sysctls).values_mut());

@@ -158,10 +158,22 @@ examples! {
             "the same, by a program whose name can't be read"
         ),
     ],
-    Why::Reserves { .. } => [(
-        Why::Reserves { reserved: "1.7 GB of memory".to_owned(), has: "1.5 GB".to_owned() },
-        Hint::LowerReserves,
-        "the inventory's KubeletConfiguration keeps more of each machine for itself than this one has"
+    Why::Reserves { .. } => [
+        (
+            Why::Reserves { reserved: "1.7 GB of memory".to_owned(), has: "1.5 GB of memory".to_owned(), needed: String::new() },
+            Hint::LowerReserves,
+            "the inventory's KubeletConfiguration keeps more of each machine for itself than this one has"
+        ),
+        (
+            Why::Reserves { reserved: "1.5 CPUs".to_owned(), has: "2 CPUs".to_owned(), needed: "0.75 CPUs".to_owned() },
+            Hint::LowerReserves,
+            "what the inventory leaves for pods is too little for those of the cluster itself"
+        ),
+    ],
+    Why::NoResolvConf { .. } => [(
+        Why::NoResolvConf { path: "/etc/resolv.pods".to_owned() },
+        Hint::CreateResolvConf,
+        "the inventory names a file with nameservers for pods, and this machine does not have it"
     )],
     Why::Damaged { .. } => [
         (

@@ -93,6 +93,8 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     Ok(())
 }
 
+const A_FILM: &str = "pass the path of a film: a file, or the folder of a DVD or Blu-ray disc";
+
 /// Whether a path is what HandBrake can read a film from: a file, a drive with a disc, or a disc's folder. HandBrake itself would wait for ever
 /// for a pipe or a device without an end.
 fn readable(film: &Path) -> Result<(), Failure> {
@@ -100,25 +102,21 @@ fn readable(film: &Path) -> Result<(), Failure> {
     let wrong = |message: String, hint: &str| Err(Failure::new(ExitStatus::Usage, message, hint));
     let metadata = match film.metadata() {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return wrong(format!("{shown} does not exist"), ""),
-        Err(error) => return wrong(format!("{shown} can't be read: {error}"), ""),
+        Err(error) if error.kind() == ErrorKind::NotFound => return wrong(format!("{shown} does not exist"), A_FILM),
+        Err(error) => return wrong(format!("{shown} can't be read: {error}"), A_FILM),
     };
     let kind = metadata.file_type();
     if kind.is_dir() {
         let name = film.file_name().unwrap_or_default();
         let is_disc =
             disc::is_disc(name) || ["VIDEO_TS", "BDMV"].iter().any(|part| film.join(part).is_dir()) || disc::is_flat(film).unwrap_or(false);
-        return if is_disc {
-            Ok(())
-        } else {
-            wrong(format!("{shown} is a folder, but not the folder of a DVD or Blu-ray disc"), "pass the path of a film")
-        };
+        return if is_disc { Ok(()) } else { wrong(format!("{shown} is a folder, but not the folder of a DVD or Blu-ray disc"), A_FILM) };
     }
     if !kind.is_file() && !kind.is_block_device() {
-        return wrong(format!("{shown} is not a regular file"), "pass the path of a film");
+        return wrong(format!("{shown} is not a regular file"), A_FILM);
     }
     if let Err(error) = nix::unistd::access(film, AccessFlags::R_OK) {
-        return wrong(format!("{shown} can't be read: {}", error.desc()), "");
+        return wrong(format!("{shown} can't be read: {}", error.desc()), "run this command as a user who may read the film");
     }
     Ok(())
 }

@@ -58,6 +58,10 @@ pub(super) struct MachineDeviation {
     /// Programs of the system that nobody asked for.
     programs: Vec<String>,
     resolved_nameservers: Vec<String>,
+    /// Of the file that the inventory names.
+    own_nameservers: Option<Vec<String>>,
+    /// That file is not there.
+    no_own_resolv_conf: bool,
     cloud_user_data: bool,
     /// Seconds.
     uptime: u64,
@@ -319,6 +323,7 @@ impl MachineDeviation {
         facts.clock_synchronized = self.clock_synchronized.unwrap_or(facts.clock_synchronized);
         facts.programs.extend(self.programs.iter().cloned());
         facts.resolved_nameservers.extend(self.resolved_nameservers.iter().cloned());
+        facts.own_nameservers = self.own_nameservers.clone().or(facts.own_nameservers.take()).filter(|_| !self.no_own_resolv_conf);
         facts.cloud_user_data |= self.cloud_user_data;
         facts.uptime = facts.uptime.max(self.uptime);
         if self.rebooted {

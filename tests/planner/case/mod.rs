@@ -245,6 +245,7 @@ fn blank() -> Facts {
         hostname: "debian".to_owned(),
         hostname_at_boot: "debian".to_owned(),
         cpus: 2,
+        own_nameservers: Some(vec!["192.168.1.1".to_owned()]),
         memory: 4 << 20,
         systemd: true,
         clock: 1_700_000_000,

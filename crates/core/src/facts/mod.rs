@@ -156,6 +156,8 @@ pub struct Facts {
     pub nameservers: Vec<String>,
     /// Those that systemd-resolved asks, where it runs.
     pub resolved_nameservers: Vec<String>,
+    /// Those of the file that was asked about. `None`: it is not there, or can't be read.
+    pub own_nameservers: Option<Vec<String>>,
     /// What its owner told cloud-init is to write the host name or /etc/hosts at every start, whatever other files say.
     pub cloud_user_data: bool,
     /// kubelet delays a shutdown of the machine.
@@ -520,6 +522,8 @@ pub struct Question {
     pub system: bool,
     /// Paths that the user keeps on some machine.
     pub keep: Vec<String>,
+    /// A file with nameservers beside the machine's own; empty: none.
+    pub resolv_conf: String,
     /// Folders that `uid` and `gid` must be able to write.
     pub shares: Vec<String>,
     pub uid: u32,

@@ -117,6 +117,8 @@ impl<'a> Reader<'a> {
             },
             "host" => facts.hosts.push(fields.text()?),
             "nameserver" => facts.nameservers.push(fields.text()?),
+            "own-resolv-conf" => drop(facts.own_nameservers.get_or_insert_default()),
+            "own-nameserver" => facts.own_nameservers.get_or_insert_default().push(fields.text()?),
             "resolved-nameserver" => facts.resolved_nameservers.push(fields.text()?),
             "cloud-user-data" => facts.cloud_user_data = true,
             "cni" => facts.kubernetes.cni = Some(fields.text()?),

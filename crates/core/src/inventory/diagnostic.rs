@@ -77,7 +77,8 @@ impl Diagnostics {
     /// Whether a place is in a section for notifications, however it is spelled: all addresses in it may be secrets.
     fn is_in_notify(&self, place: Place) -> bool {
         let before = self.lines.iter().take(place.line).rev();
-        let is_top = |line: &&String| line.starts_with(|c: char| !c.is_whitespace() && c != '#');
+        // A list may be no deeper than its key.
+        let is_top = |line: &&String| line.starts_with(|c: char| !c.is_whitespace() && !"#-]}".contains(c));
         let section = before.clone().position(|line| is_top(&line)).map_or(0, |position| position + 1);
         before.take(section).any(|line| line.to_lowercase().contains("notif"))
     }
@@ -230,6 +231,16 @@ pub fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_ends_with_the_next_key_at_its_depth() {
+        let text = "notify:\n- ntfy.sh/s3cret\n-\n  - [ntfy.sh/s3cret]\n# cluster\n- {url: ntfy.sh/s3cret}\ntranscode:\n  inbox: a.b/c\n  notify: [\n  ntfy.sh/s3cret\n]\n- a.b/s3cret\ncluster: {name: a.b/c}\n";
+        let places = [2, 4, 6, 8, 10, 12, 13].into_iter().map(|line| Place { line, column: 1, length: 1 });
+        let problems = places.map(|place| Diagnostic { place, message: "m".to_owned(), example: String::new(), secret: false }).collect();
+        let shown = Diagnostics::new("", text, problems).to_string();
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert_eq!(shown.matches("a.b/c").count(), 2, "{shown}");
+    }
 
     #[test]
     fn of_an_address_only_its_server_is_shown() {

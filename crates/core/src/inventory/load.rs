@@ -89,7 +89,7 @@ fn inventory(
     let cluster = cluster::read(&fields, &machines, versions, problems);
     let snapshots = cluster::snapshots(&fields, problems);
     let notify = notify::read(&fields, read, problems);
-    let transcode = transcode::read(&fields, &machines, read, problems);
+    let transcode = transcode::read(&fields, &machines, cluster.as_ref().map(|cluster| cluster.pod_subnet), read, problems);
     let os = os::read(&fields, problems);
     let kubeadm = fragment::kubeadm(&fields, problems);
     let containerd = fragment::containerd(&fields, problems);

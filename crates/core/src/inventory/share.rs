@@ -1,7 +1,11 @@
 //! Folders that every machine reaches: `nfs://HOST/PATH`, or `path:/PATH`.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::connection::host_and_port;
-use super::diagnostic::shown;
+use super::diagnostic::{Place, shown};
 use super::path;
 use super::read::{Problems, Text};
 use super::url;
@@ -55,6 +59,15 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
         false => problems.add(text.place, format!("`{word}` {why}"), example),
     }
     None
+}
+
+/// Reports an error if the server has an address of pods, which no file server has for long.
+pub fn outside(share: &Share, pods: IpNet, place: Place, example: &str, problems: &mut Problems) {
+    let Share::Nfs { server, .. } = share else { return };
+    if server.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|server| pods.contains(&server)) {
+        let message = format!("the server {server} is in `podSubnet` {pods}: write its address in your network, or choose another subnet");
+        problems.add(place, message, example);
+    }
 }
 
 /// Whether the server is each machine itself.

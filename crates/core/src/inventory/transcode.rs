@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use jiff::civil::Time;
 
 use super::diagnostic::{Place, shown};
@@ -70,12 +71,26 @@ const PAGE_PORT: u16 = 30080;
 const INBOX_FOLDERS: [&str; 7] = ["watch", "claim", "work", "ledger", "trash", "failed", "requests"];
 
 /// `reader` reads presets and tokens; without it they are not read.
-pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Transcode> {
+/// `pods`: the pod subnet, as far as it is known.
+pub fn read(
+    inventory: &Fields,
+    machines: &Machines,
+    pods: Option<IpNet>,
+    reader: Option<ReadFile>,
+    problems: &mut Problems,
+) -> Option<Transcode> {
     let field = inventory.get("transcode", problems)?;
     let fields = Fields::read(field.node, field.place, &TRANSCODE, problems)?;
-    let inbox = fields.text("inbox", problems).and_then(|text| share::read(text, "inbox: nfs://192.168.1.11/srv/films", problems));
+    let share = |text: Option<Text>, example: &str, problems: &mut Problems| {
+        let text = text?;
+        let share = share::read(text, example, problems)?;
+        pods.into_iter().for_each(|pods| share::outside(&share, pods, text.place, example, problems));
+        Some(share)
+    };
+    let inbox_text = fields.text("inbox", problems);
+    let inbox = share(inbox_text, "inbox: nfs://192.168.1.11/srv/films", problems);
     let library_text = fields.text("library", problems);
-    let library = library_text.and_then(|text| share::read(text, "library: nfs://192.168.1.3/Plex", problems));
+    let library = share(library_text, "library: nfs://192.168.1.3/Plex", problems);
     let owner = below(&fields, "owner", &OWNER, problems).and_then(|owner| {
         let id = |name: &str, problems: &mut Problems| owner.number(name, problems).and_then(|id| u32::try_from(id).ok());
         let (uid, gid) = (id("uid", problems), id("gid", problems));

@@ -103,8 +103,12 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
-    } else if let Some(Shortage { reserved, has }) = reserves::shortage(kubelet, facts) {
-        planner.refuse(Some(name), Why::Reserves { reserved, has }, Hint::LowerReserves);
+    } else if let Some(Shortage { reserved, has, needed }) =
+        planner.inventory.machines.get(name).and_then(|machine| reserves::shortage(kubelet, machine.role, facts))
+    {
+        planner.refuse(Some(name), Why::Reserves { reserved, has, needed }, Hint::LowerReserves);
+    } else if let Some(path) = wanted::own_resolv_conf(planner.inventory).filter(|_| facts.own_nameservers.is_none()) {
+        planner.refuse(Some(name), Why::NoResolvConf { path: path.to_owned() }, Hint::CreateResolvConf);
     }
     if planner.usable(name).is_some()
         && planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane)
@@ -164,16 +168,22 @@ fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) ->
 
 /// What hostler can't make last.
 fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
-    let own = !planner.inventory.kubeadm.kubelet.contains_key("resolvConf");
-    let servers = if wanted::resolv_conf(facts) == path::RESOLVED_CONFIG { &facts.resolved_nameservers } else { &facts.nameservers };
+    let (file, servers) = match (wanted::own_resolv_conf(planner.inventory), &facts.own_nameservers) {
+        (Some(file), Some(servers)) => (file, servers),
+        _ if wanted::resolv_conf(facts) == path::RESOLVED_CONFIG => (path::RESOLV_CONF, &facts.resolved_nameservers),
+        _ => (path::RESOLV_CONF, &facts.nameservers),
+    };
     if servers.is_empty() {
-        planner.warn(Some(name), format!("{} has no nameserver, so CoreDNS will not start on this machine: add one", path::RESOLV_CONF));
-    } else if let Some(server) = servers.iter().find(|server| own && wanted::is_loopback(server)) {
-        let text = format!(
-            "{} lists the nameserver {server}, which pods can't reach, so CoreDNS will not start on this machine: list a nameserver of \
-             your network in another file, and set that file in `kubeadm: {{KubeletConfiguration: {{resolvConf: FILE}}}}`",
-            path::RESOLV_CONF
-        );
+        planner.warn(Some(name), format!("{file} has no nameserver, so CoreDNS will not start on this machine: add one"));
+    } else if let Some(server) = servers.iter().find(|server| wanted::is_loopback(server)) {
+        let way_out = match file {
+            path::RESOLV_CONF => {
+                "list a nameserver of your network in another file, and set that file in `kubeadm: {KubeletConfiguration: {resolvConf: FILE}}`"
+            }
+            _ => "list a nameserver of your network there",
+        };
+        let text =
+            format!("{file} lists the nameserver {server}, which pods can't reach, so CoreDNS will not start on this machine: {way_out}");
         planner.warn(Some(name), text);
     }
     if facts.cloud_user_data {

@@ -74,6 +74,7 @@ pub enum Hint {
     },
     /// In KubeletConfiguration.
     LowerReserves,
+    CreateResolvConf,
     /// `restore`: of the only control plane, whose files no other has.
     Undamage {
         command: Command,
@@ -353,6 +354,10 @@ impl fmt::Display for Hint {
             Hint::LowerReserves => f.write_str(
                 "lower `kubeReserved`, `systemReserved`, `evictionHard` or `reservedSystemCPUs` in `kubeadm: {KubeletConfiguration: ...}` of \
                  the inventory: they apply to every machine",
+            ),
+            Hint::CreateResolvConf => f.write_str(
+                "create the file on the machine, with a line `nameserver ADDRESS` for a nameserver of your network, or remove `resolvConf` \
+                 from `kubeadm: {KubeletConfiguration: ...}` in the inventory",
             ),
             Hint::FreePort { port } => {
                 write!(

@@ -86,6 +86,12 @@ pub enum Why {
     Reserves {
         reserved: String,
         has: String,
+        /// What the cluster's own pods need of it; empty if that makes no difference.
+        needed: String,
+    },
+    /// The file with nameservers for pods, as the inventory names it.
+    NoResolvConf {
+        path: String,
     },
     Damaged {
         paths: Vec<String>,
@@ -335,6 +341,7 @@ impl Why {
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
             Why::Reserves { .. } => "reserves",
+            Why::NoResolvConf { .. } => "no-resolv-conf",
             Why::Damaged { .. } => "damaged",
             Why::Missing { .. } => "missing",
             Why::OtherCluster { .. } => "other-cluster",
@@ -438,9 +445,13 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB of disk space is free, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
-            Why::Reserves { reserved, has } => {
+            Why::Reserves { reserved, has, needed } if needed.is_empty() => {
                 write!(f, "kubelet would not start: the inventory reserves {reserved}, but it has only {has}")
             }
+            Why::Reserves { reserved, has, needed } => {
+                write!(f, "the inventory reserves {reserved} of its {has}, but the cluster's own pods need {needed}")
+            }
+            Why::NoResolvConf { path } => write!(f, "no pod would start: it has no file {path}, which the inventory names as `resolvConf`"),
             Why::Damaged { paths } => write!(f, "{} can't be parsed: the content is truncated or was changed", and(paths)),
             Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_yaml::Value;
 
-use self::settings::{CLUSTER, ETCD, INIT, JOIN, KUBELET, NODE, NODE_FLAGS, PROXY, RELIED, flag};
+use self::settings::{CLUSTER, ETCD, INIT, JOIN, KUBELET, NODE, PROXY, RELIED, flag};
 use super::documents;
 use crate::inventory::{Inventory, KubeadmFragments, Role};
 
-mod choices;
+pub mod choices;
 mod containerd;
 mod files;
+mod kubelet_flags;
+mod least;
 mod quantities;
 pub mod reserves;
 mod settings;
@@ -71,7 +73,7 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
         compare(relied, &own, &merged, &mut found);
     }
     for document in [INIT, JOIN] {
-        for (name, why, instead) in NODE_FLAGS {
+        for (name, why, instead) in kubelet_flags::all() {
             compare(&flag(document, NODE, name, why, instead), &own, &merged, &mut found);
         }
     }
@@ -79,6 +81,9 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
         files::deviations(document, inventory, &mut found);
     }
     containerd::deviations(inventory, &mut found);
+    for (cluster, kubelet) in merged.get(CLUSTER).into_iter().flatten().zip(merged.get(KUBELET).into_iter().flatten()) {
+        least::deviations(cluster, kubelet, &mut found);
+    }
     for document in merged.get(KUBELET).into_iter().flatten() {
         quantities::deviations(document, &mut found);
         choices::deviations(document, &mut found);
@@ -277,7 +282,7 @@ mod tests {
         assert_eq!(settings(&with(CLUSTER, &["etcd", "local", "extraEnvs"], variable)), ["wal-dir"]);
         assert_eq!(settings(&with(CLUSTER, &["apiServer", "extraEnvs"], variable)), Vec::<String>::new());
         for document in [INIT, JOIN] {
-            for (name, _, _) in NODE_FLAGS {
+            for (name, _, _) in kubelet_flags::all() {
                 let hidden = format!("[{{name: v, value: \"2 --{name}=other\"}}]");
                 for arguments in [format!("[{{name: {name}, value: other}}]"), hidden] {
                     assert_eq!(settings(&with(document, NODE, &arguments)), [*name], "{document} {arguments}");

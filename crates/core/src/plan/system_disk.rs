@@ -85,8 +85,9 @@ impl NoInstaller {
     pub fn hint(&self) -> &'static str {
         match self {
             NoInstaller::Architecture => "install its system by hand, then run `hostler rebuild` without `--os`",
-            NoInstaller::SystemDisk | NoInstaller::Legacy | NoInstaller::Memory { .. } => {
-                "install it with a stick, `hostler provision`, after `hostler remove`"
+            NoInstaller::SystemDisk | NoInstaller::Memory { .. } => "install it with a stick, `hostler provision`, after `hostler remove`",
+            NoInstaller::Legacy => {
+                "in its firmware, switch Legacy Boot off and UEFI on; then install it with a stick, `hostler provision`, after `hostler remove`"
             }
             NoInstaller::Layered => "if everything on this disk may be erased, write `disk: {serial: ...}` at the machine in the inventory",
             NoInstaller::Disk(_) => {

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use serde_yaml::Value;
 
+use super::relied::choices::RESOLV_CONF_KEY;
 use super::{add_ons, encoders, repair, workload};
 use crate::action::machine::{ImageName, Program};
 use crate::action::{File, SecretFile};
@@ -225,7 +226,7 @@ pub const CONTAINERD_FRAGMENTS: &str = path::CONTAINERD_FRAGMENTS;
 /// A template that can't be filled in, which is a defect.
 pub fn kubelet_files(inventory: &Inventory, name: &MachineName, facts: &Facts) -> Result<Vec<File>> {
     let configuration = &inventory.kubeadm.kubelet;
-    let resolv_conf = (!configuration.contains_key("resolvConf")).then(|| resolv_conf(facts));
+    let resolv_conf = (!configuration.contains_key(RESOLV_CONF_KEY)).then(|| resolv_conf(facts));
     let seconds = shutdown_grace_period(inventory).max(LOGIND_DELAY);
     kubelet_own_files(json!({ "name": name, "resolv_conf": resolv_conf, "seconds": seconds }))
 }
@@ -255,6 +256,11 @@ pub const BY_PRIORITY: &str = "shutdownGracePeriodByPodPriority";
 const SHUTDOWN_GRACE_PERIOD: u64 = 60;
 /// logind's own `InhibitDelayMaxSec`, in seconds.
 const LOGIND_DELAY: u64 = 5;
+
+/// The file with nameservers for pods that the inventory names, if it does.
+pub fn own_resolv_conf(inventory: &Inventory) -> Option<&str> {
+    inventory.kubeadm.kubelet.get(RESOLV_CONF_KEY)?.as_str()
+}
 
 /// The file with the nameservers that pods of the machine ask. kubeadm decides this once for all machines, by that of `init`; but where
 /// systemd-resolved runs, /etc/resolv.conf leads to the machine itself, which a pod does not reach: CoreDNS would ask itself.
@@ -368,6 +374,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
             .chain([CLOUD_INIT.to_owned()])
             .collect(),
         modules: MODULES.into_iter().chain([VXLAN]).map(str::to_owned).collect(),
+        resolv_conf: String::new(),
         sysctls: SYSCTLS.iter().map(|(key, _)| *key).chain(SYSCTLS_AT_LEAST.iter().map(|(key, _)| *key)).map(str::to_owned).collect(),
         cluster_objects: add_ons::outside_of_namespaces()?,
         snapshots: snapshots.unwrap_or_default().to_owned(),

@@ -4,7 +4,7 @@
 use serde_yaml::Value;
 
 use super::Deviation;
-use super::quantities::quantity;
+use super::quantities::{duration, quantity};
 use super::settings::KUBELET;
 
 /// A setting, and what it may be.
@@ -38,6 +38,17 @@ const NO_MEMORY: &str =
     "kubelet would not start: the policy `Static` needs `reservedMemory`, of as much as is reserved of the memory otherwise";
 const NO_CGROUP: &str =
     "kubelet would not start where this cgroup is missing, and hostler creates none: systemd's own are `/system.slice` and `/user.slice`";
+const PODS: i64 = 16;
+const TOO_FEW_PODS: &str =
+    "the cluster's own pods would not all fit on a machine: with films, an upgrade and the verification, they are up to 16";
+const PROCESSES: i64 = 256;
+const TOO_FEW_PROCESSES: &str = "etcd, the API server and encoders have more threads than that: allow at least 256, or set -1 for no limit";
+const TOO_FEW_FILES: &str = "kubelet would not start, or fail later: it needs at least 4096 open files";
+const NO_NAMESERVERS: &str = "CoreDNS would not start: set the absolute path of a file on each machine that lists nameservers";
+const NOT_PULLED: &str =
+    "pods would not start: hostler brings images itself, and with this policy kubelet would ask a registry for them first";
+const TOO_SLOW_RUNTIME: &str =
+    "kubelet would give up requests that containerd takes longer for, like the start of a pod: allow at least 30s";
 const NEGATIVE: &str = "kubelet would not start, or never wait: a duration can't be negative";
 
 const CHOICES: &[Choice] = &[
@@ -79,6 +90,25 @@ const CHOICES: &[Choice] = &[
         fits: |value| value.as_i64().is_some_and(|count| count > 1),
         why: "kubelet would not start: it keeps at least 2 files of a container's log",
     },
+    Choice { key: "maxPods", fits: |value| value.as_i64().is_some_and(|count| count >= PODS), why: TOO_FEW_PODS },
+    Choice { key: "podsPerCore", fits: |value| value.as_i64().is_some_and(|count| count == 0 || count >= PODS), why: TOO_FEW_PODS },
+    Choice {
+        key: "podPidsLimit",
+        fits: |value| value.as_i64().is_some_and(|count| count == -1 || count >= PROCESSES),
+        why: TOO_FEW_PROCESSES,
+    },
+    Choice { key: "maxOpenFiles", fits: |value| value.as_i64().is_some_and(|count| count >= 4096), why: TOO_FEW_FILES },
+    Choice { key: RESOLV_CONF_KEY, fits: |value| value.as_str().is_some_and(|path| path.starts_with('/')), why: NO_NAMESERVERS },
+    Choice {
+        key: "imagePullCredentialsVerificationPolicy",
+        fits: |value| value.as_str().is_some_and(|text| ["NeverVerify", "NeverVerifyPreloadedImages"].contains(&text)),
+        why: NOT_PULLED,
+    },
+    Choice {
+        key: "runtimeRequestTimeout",
+        fits: |value| value.as_str().and_then(duration).is_none_or(|time| time == 0.0 || time >= 30.0),
+        why: TOO_SLOW_RUNTIME,
+    },
     Choice {
         key: "cgroupRoot",
         fits: |value| value.as_str().is_some_and(|text| ["", "/"].contains(&text)),
@@ -91,6 +121,9 @@ const CHOICES: &[Choice] = &[
               `fs.mqueue.` for itself, like `net.core.somaxconn` or `net.*`",
     },
 ];
+
+/// The file with nameservers that kubelet passes on to pods.
+pub const RESOLV_CONF_KEY: &str = "resolvConf";
 
 /// Values in the merged document that kubelet would not start with.
 pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
@@ -189,6 +222,13 @@ mod tests {
             ("topologyManagerPolicyOptions: {prefer-closest-numa-nodes: 'true'}", "topologyManagerPolicyOptions: {prefer: 'true'}"),
             ("containerLogMaxSize: 10Mi", "containerLogMaxSize: 10MB"),
             ("containerLogMaxFiles: 2", "containerLogMaxFiles: 1"),
+            ("maxPods: 16", "maxPods: 1"),
+            ("podsPerCore: 0", "podsPerCore: 4"),
+            ("podPidsLimit: -1", "podPidsLimit: 1"),
+            ("maxOpenFiles: 1000000", "maxOpenFiles: 100"),
+            ("resolvConf: /etc/resolv.pods", "resolvConf: ''"),
+            ("imagePullCredentialsVerificationPolicy: NeverVerify", "imagePullCredentialsVerificationPolicy: AlwaysVerify"),
+            ("runtimeRequestTimeout: 2m", "runtimeRequestTimeout: 1ms"),
             ("cgroupRoot: /", "cgroupRoot: /pods"),
             (
                 "{enforceNodeAllocatable: [pods, system-reserved], systemReservedCgroup: /system.slice}",

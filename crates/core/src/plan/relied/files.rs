@@ -9,8 +9,8 @@ use crate::inventory::{Inventory, within};
 use crate::protocol::path as paths;
 
 const PROGRAMS: &[&str] = &["apiServer", "controllerManager", "scheduler"];
-/// Ends of the names of flags that name a file to read.
-const FILES: &[&str] = &["file", "config"];
+/// Ends of the names of flags that name a file to read, or two of them (`tls-sni-cert-key`).
+const FILES: &[&str] = &["file", "config", "cert-key"];
 /// What kubeadm mounts into these pods.
 const MOUNTED: &[&str] = &[paths::PKI, "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates"];
 /// What the API server takes for Services of type NodePort, unless told.
@@ -74,6 +74,7 @@ mod tests {
         let range = "apiServer: {extraArgs: [{name: service-node-port-range, value: 31000-31010}]}";
         assert_eq!([count(plain, policy), count(plain, mounted), count(plain, range)], [1, 0, 0]);
         assert_eq!([count(&format!("{plain}{films}"), range), count(&format!("{plain}{films}"), "{}")], [1, 0]);
+        assert_eq!(count(plain, "apiServer: {extraArgs: [{name: tls-sni-cert-key, value: '/etc/a.crt,/etc/a.key'}]}"), 1);
         assert_eq!(count(plain, "scheduler: {extraArgs: [{name: config, value: /etc/scheduler.yaml}]}"), 1);
         assert_eq!(count(plain, &format!("apiServer: {{extraArgs: [{{name: oidc-ca-file, value: {}/oidc.crt}}]}}", paths::PKI)), 0);
     }

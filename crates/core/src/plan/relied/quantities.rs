@@ -132,22 +132,26 @@ pub fn quantity(text: &str) -> Option<f64> {
 
 /// A duration of Go that is not negative: `90s`, `1m30s`.
 fn is_duration(text: &str) -> bool {
-    const UNITS: &[&str] = &["ns", "us", "µs", "ms", "s", "m", "h"];
+    duration(text).is_some()
+}
+
+/// A duration as Go's time.ParseDuration reads it, in seconds: `1m30s` is 90. `None`: it is none, or negative.
+pub fn duration(text: &str) -> Option<f64> {
+    const UNITS: &[(&str, f64)] = &[("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
-        return true;
+        return Some(0.0);
     }
+    let mut seconds = 0.0;
     while !rest.is_empty() {
         let number = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
         let (digits, after) = rest.split_at(number);
-        let unit = after.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(after.len());
-        let (unit, next) = after.split_at(unit);
-        if digits.parse::<f64>().is_err() || !UNITS.contains(&unit) {
-            return false;
-        }
+        let end = after.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(after.len());
+        let (unit, next) = after.split_at(end);
+        seconds += digits.parse::<f64>().ok()? * UNITS.iter().find(|(name, _)| *name == unit)?.1;
         rest = next;
     }
-    !text.is_empty()
+    (!text.is_empty()).then_some(seconds)
 }
 
 #[cfg(test)]

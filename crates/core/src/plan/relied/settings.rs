@@ -9,8 +9,8 @@ pub const JOIN: &str = "JoinConfiguration";
 pub const KUBELET: &str = "KubeletConfiguration";
 pub const PROXY: &str = "KubeProxyConfiguration";
 
-const API: &[&str] = &["apiServer", "extraArgs"];
-const MANAGER: &[&str] = &["controllerManager", "extraArgs"];
+pub const API: &[&str] = &["apiServer", "extraArgs"];
+pub const MANAGER: &[&str] = &["controllerManager", "extraArgs"];
 const SCHEDULER: &[&str] = &["scheduler", "extraArgs"];
 pub const ETCD: &[&str] = &["etcd", "local", "extraArgs"];
 pub const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
@@ -18,32 +18,33 @@ pub const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
 const DATA: &str = "etcd's data must be in the folder that kubeadm mounts, or a restart of etcd's pod would lose the data";
 const MEMBERS: &str = "hostler identifies etcd members by name and peer URL, and reaches them on port 2379";
 const FILES: &str = "hostler copies, repairs and restores the files that kubeadm names";
-const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
-const PODS: &str = "all parts of the cluster must have the same pod subnet, with a /24 (IPv6: /64) for each machine";
+pub const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
+pub const PODS: &str = "all parts of the cluster must have the same pod subnet, with a /24 (IPv6: /64) for each machine";
 const PORT: &str = "machines, kubeconfigs and checks use port 6443 of the machine's address";
 const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes have no credentials";
-const NAME: &str = "a node is always named after its machine";
-const REGISTERS: &str = "a machine must register itself as a node";
-const ADDRESS: &str = "a node always uses the address of its machine";
-const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
-const CONTAINERD: &str = "the value must match hostler's configuration of containerd";
-const KUBELET_FILES: &str = "hostler reads, repairs and wipes the files that kubeadm names";
-const SECURE: &str = "with another value, anyone who can reach port 10250 could run commands in pods";
+pub const NAME: &str = "a node is always named after its machine";
+pub const REGISTERS: &str = "a machine must register itself as a node";
+pub const ADDRESS: &str = "a node always uses the address of its machine";
+pub const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
+pub const CONTAINERD: &str = "the value must match hostler's configuration of containerd";
+pub const KUBELET_FILES: &str = "hostler reads, repairs and wipes the files that kubeadm names";
+pub const SECURE: &str = "with another value, anyone who can reach port 10250 could run commands in pods";
 const PHASES: &str = "hostler relies on all phases of kubeadm";
 const ROLES: &str = "kubelets and hostler's own roles are limited by the modes Node and RBAC";
 const AGGREGATION: &str = "API servers of extensions know kube-apiserver by what kubeadm names";
 const LEADER: &str = "several control planes must not act at the same time";
-const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
-const KERNEL: &str = "kubelet sets the kernel settings that it needs, and would not start where they are not set before";
-const REACHED: &str = "API servers and hostler's checks reach kubelet at its machine's address";
-const UNCHECKED: &str = "kubelet reads this flag only once it runs, and hostler checks the setting in kubelet's configuration";
-const SERVING: &str = "API servers verify kubelets' certificates, which the cluster signs and hostler approves";
-const DOMAIN: &str = "the cluster is verified by names below `cluster.local`";
-const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
+pub const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
+pub const KERNEL: &str = "kubelet sets the kernel settings that it needs, and would not start where they are not set before";
+pub const REACHED: &str = "API servers and hostler's checks reach kubelet at its machine's address";
+pub const ROTATED: &str = "without it, a node's certificate would expire after a year";
+pub const KUBELET_PORT: &str = "hostler checks that machines reach each other on port 10250";
+pub const SERVING: &str = "API servers verify kubelets' certificates, which the cluster signs and hostler approves";
+pub const DOMAIN: &str = "the cluster is verified by names below `cluster.local`";
+pub const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
-const SERVICE_SUBNET: &str = "cluster.serviceSubnet";
-const POD_SUBNET: &str = "cluster.podSubnet";
-const MACHINE_TAINTS: &str = "machines.NAME.taints";
+pub const SERVICE_SUBNET: &str = "cluster.serviceSubnet";
+pub const POD_SUBNET: &str = "cluster.podSubnet";
+pub const MACHINE_TAINTS: &str = "machines.NAME.taints";
 
 const fn path(
     document: &'static str,
@@ -240,19 +241,20 @@ pub const RELIED: &[Relied] = &[
     path(KUBELET, &["serverTLSBootstrap"], "true", SERVING, ""),
     path(KUBELET, &["featureGates", "RotateKubeletServerCertificate"], "true", SERVING, ""),
     path(KUBELET, &["imageServiceEndpoint"], "", CONTAINERD, ""),
-    path(KUBELET, &["enableServer"], "true", "hostler checks that machines reach each other on port 10250", ""),
+    path(KUBELET, &["enableServer"], "true", KUBELET_PORT, ""),
+    path(KUBELET, &["enableDebuggingHandlers"], "true", "logs of pods are read through kubelet", ""),
     path(KUBELET, &["staticPodPath"], paths::MANIFESTS, KUBELET_FILES, ""),
     path(KUBELET, &["podLogsDir"], "/var/log/pods", KUBELET_FILES, ""),
     path(KUBELET, &["healthzPort"], "10248", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     path(KUBELET, &["healthzBindAddress"], "127.0.0.1", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
-    path(KUBELET, &["port"], "10250", "hostler checks that machines reach each other on port 10250", ""),
+    path(KUBELET, &["port"], "10250", KUBELET_PORT, ""),
     path(KUBELET, &["address"], "0.0.0.0", REACHED, ""),
     path(KUBELET, &["readOnlyPort"], "0", SECURE, ""),
     path(KUBELET, &["authentication", "anonymous", "enabled"], "false", SECURE, ""),
     path(KUBELET, &["authentication", "webhook", "enabled"], "true", SECURE, ""),
     path(KUBELET, &["authentication", "x509", "clientCAFile"], "", KUBELET_FILES, ""),
     path(KUBELET, &["authorization", "mode"], "Webhook", SECURE, ""),
-    path(KUBELET, &["rotateCertificates"], "true", "without it, a node's certificate would expire after a year", ""),
+    path(KUBELET, &["rotateCertificates"], "true", ROTATED, ""),
     path(KUBELET, &["protectKernelDefaults"], "false", KERNEL, ""),
     path(KUBELET, &["registerNode"], "true", REGISTERS, ""),
     path(KUBELET, &["registerWithTaints"], "", TAINTS, MACHINE_TAINTS),
@@ -260,63 +262,4 @@ pub const RELIED: &[Relied] = &[
     path(PROXY, &["clusterCIDR"], "", PODS, POD_SUBNET),
     path(PROXY, &["hostnameOverride"], "", NAME, ""),
     path(PROXY, &["clientConnection", "kubeconfig"], "/var/lib/kube-proxy/kubeconfig.conf", KUBELET_FILES, ""),
-];
-
-/// Flags of kubelet, of either registration.
-pub const NODE_FLAGS: &[(&str, &str, &str)] = &[
-    ("node-ip", ADDRESS, "machines.NAME.address"),
-    ("hostname-override", NAME, "the machine's name in `machines`"),
-    ("register-with-taints", TAINTS, MACHINE_TAINTS),
-    ("register-node", REGISTERS, ""),
-    ("config", KUBELET_FILES, "kubeadm.KubeletConfiguration"),
-    ("config-dir", KUBELET_FILES, "kubeadm.KubeletConfiguration"),
-    ("kubeconfig", KUBELET_FILES, ""),
-    ("bootstrap-kubeconfig", KUBELET_FILES, ""),
-    ("cert-dir", KUBELET_FILES, ""),
-    ("root-dir", KUBELET_FILES, ""),
-    ("pod-manifest-path", KUBELET_FILES, ""),
-    ("container-runtime-endpoint", CONTAINERD, ""),
-    ("cgroup-driver", CONTAINERD, ""),
-    ("cluster-dns", DNS, SERVICE_SUBNET),
-    ("anonymous-auth", SECURE, ""),
-    ("authorization-mode", SECURE, ""),
-    ("read-only-port", SECURE, ""),
-    ("client-ca-file", KUBELET_FILES, ""),
-    ("tls-cert-file", NOT_SENT, ""),
-    ("tls-private-key-file", NOT_SENT, ""),
-    ("rotate-server-certificates", SERVING, ""),
-    ("authentication-token-webhook", SECURE, ""),
-    ("cluster-domain", DOMAIN, ""),
-    ("image-service-endpoint", CONTAINERD, ""),
-    ("healthz-bind-address", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
-    ("enable-server", "hostler checks that machines reach each other on port 10250", ""),
-    ("rotate-certificates", "without it, a node's certificate would expire after a year", ""),
-    ("healthz-port", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
-    ("port", "hostler checks that machines reach each other on port 10250", ""),
-    ("protect-kernel-defaults", KERNEL, ""),
-    ("cgroup-root", UNCHECKED, "kubeadm.KubeletConfiguration.cgroupRoot"),
-    ("kube-reserved-cgroup", UNCHECKED, "kubeadm.KubeletConfiguration.kubeReservedCgroup"),
-    ("system-reserved-cgroup", UNCHECKED, "kubeadm.KubeletConfiguration.systemReservedCgroup"),
-    ("enforce-node-allocatable", UNCHECKED, "kubeadm.KubeletConfiguration.enforceNodeAllocatable"),
-    ("sync-frequency", UNCHECKED, "kubeadm.KubeletConfiguration.syncFrequency"),
-    ("runtime-request-timeout", UNCHECKED, "kubeadm.KubeletConfiguration.runtimeRequestTimeout"),
-    ("node-status-update-frequency", UNCHECKED, "kubeadm.KubeletConfiguration.nodeStatusUpdateFrequency"),
-    ("address", REACHED, ""),
-    ("cloud-provider", "a node would keep a taint until a cloud's controller removes it, and there is none", ""),
-    ("image-credential-provider-config", NOT_SENT, ""),
-    ("eviction-hard", UNCHECKED, "kubeadm.KubeletConfiguration.evictionHard"),
-    ("eviction-soft", UNCHECKED, "kubeadm.KubeletConfiguration.evictionSoft"),
-    ("eviction-soft-grace-period", UNCHECKED, "kubeadm.KubeletConfiguration.evictionSoftGracePeriod"),
-    ("eviction-minimum-reclaim", UNCHECKED, "kubeadm.KubeletConfiguration.evictionMinimumReclaim"),
-    ("kube-reserved", UNCHECKED, "kubeadm.KubeletConfiguration.kubeReserved"),
-    ("system-reserved", UNCHECKED, "kubeadm.KubeletConfiguration.systemReserved"),
-    ("qos-reserved", UNCHECKED, "kubeadm.KubeletConfiguration.qosReserved"),
-    ("reserved-cpus", UNCHECKED, "kubeadm.KubeletConfiguration.reservedSystemCPUs"),
-    ("cpu-manager-policy", UNCHECKED, "kubeadm.KubeletConfiguration.cpuManagerPolicy"),
-    ("cpu-manager-policy-options", UNCHECKED, "kubeadm.KubeletConfiguration.cpuManagerPolicyOptions"),
-    ("memory-manager-policy", UNCHECKED, "kubeadm.KubeletConfiguration.memoryManagerPolicy"),
-    ("topology-manager-policy-options", UNCHECKED, "kubeadm.KubeletConfiguration.topologyManagerPolicyOptions"),
-    ("container-log-max-size", UNCHECKED, "kubeadm.KubeletConfiguration.containerLogMaxSize"),
-    ("container-log-max-files", UNCHECKED, "kubeadm.KubeletConfiguration.containerLogMaxFiles"),
-    ("allowed-unsafe-sysctls", UNCHECKED, "kubeadm.KubeletConfiguration.allowedUnsafeSysctls"),
 ];

@@ -1,0 +1,98 @@
+//! Numbers of flags and settings that programs accept, and with which the cluster would not work: too small a limit, or a node's lease that is
+//! renewed less often than the controller manager expects.
+
+use serde_yaml::Value;
+
+use super::quantities::{duration, quantity};
+use super::settings::{API, CLUSTER, ETCD, KUBELET, MANAGER};
+use super::{At, Deviation};
+
+/// A flag with the least value that it may have; 0 stands for the program's own default.
+struct Least {
+    list: &'static [&'static str],
+    flag: &'static str,
+    read: fn(&str) -> Option<f64>,
+    least: f64,
+    why: &'static str,
+}
+
+const REQUESTS: &str = "the API server would refuse requests of kubelets, controllers and hostler: allow at least 50";
+const TIMEOUT: &str = "the API server would give up requests of hostler, kubectl and controllers: allow at least 30s";
+const QUOTA: &str = "etcd would be full at once, and then accept no changes: allow at least 268435456 (256 MiB)";
+
+const LEAST: &[Least] = &[
+    Least { list: API, flag: "max-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
+    Least { list: API, flag: "max-mutating-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
+    Least { list: API, flag: "request-timeout", read: duration, least: 30.0, why: TIMEOUT },
+    Least { list: ETCD, flag: "quota-backend-bytes", read: quantity, least: 268_435_456.0, why: QUOTA },
+];
+
+/// Kubernetes' defaults, in seconds.
+const LEASE: f64 = 40.0;
+const GRACE: f64 = 50.0;
+const LEASE_KEY: &str = "nodeLeaseDurationSeconds";
+const GRACE_FLAG: &str = "node-monitor-grace-period";
+const RENEWED_TOO_LATE: &str = "nodes would be NotReady again and again: kubelet renews its lease four times in `nodeLeaseDurationSeconds`, and the \
+                                controller manager's `node-monitor-grace-period` must be at least half of that duration";
+
+/// Values in the merged documents that are too small.
+pub fn deviations(cluster: &Value, kubelet: &Value, found: &mut Vec<Deviation>) {
+    let value = |list, flag| {
+        let values = At::Flag(list, flag).values(cluster);
+        values.last().and_then(Value::as_str).map(str::to_owned)
+    };
+    let mut add = |document: &str, keys: &[&str], setting: String, why| {
+        let place = ["kubeadm", document].iter().chain(keys).map(|key| (*key).to_owned()).collect();
+        found.push(Deviation { place, setting, value_only: true, why, instead: "" });
+    };
+    for Least { list, flag, read, least, why } in LEAST {
+        if let Some(text) = value(list, flag).filter(|text| read(text).is_some_and(|number| number > 0.0 && number < *least)) {
+            add(CLUSTER, list, format!("{flag}: {text}"), *why);
+        }
+    }
+    let lease = kubelet.get(LEASE_KEY).and_then(Value::as_f64).filter(|lease| *lease > 0.0);
+    let grace = value(MANAGER, GRACE_FLAG);
+    let least = lease.unwrap_or(LEASE) / 2.0;
+    match (lease, grace.as_deref().and_then(duration)) {
+        (_, Some(seconds)) if seconds < least => {
+            add(CLUSTER, MANAGER, format!("{GRACE_FLAG}: {}", grace.unwrap_or_default()), RENEWED_TOO_LATE);
+        }
+        (Some(lease), None) if GRACE < least => add(KUBELET, &[LEASE_KEY], format!("{LEASE_KEY}: {lease}"), RENEWED_TOO_LATE),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_small_a_number_is_found() {
+        let count = |cluster: &str, kubelet: &str| {
+            let mut found = Vec::new();
+            let yaml = |text: &str| serde_yaml::from_str(text).expect("YAML");
+            deviations(&yaml(cluster), &yaml(kubelet), &mut found);
+            found.len()
+        };
+        let flag = |list: &[&str], flag: &str, value: &str| {
+            let arguments = format!("[{{name: {flag}, value: \"{value}\"}}]");
+            list.iter().rev().fold(arguments, |value, key| format!("{{{key}: {value}}}"))
+        };
+        for Least { list, flag: name, .. } in LEAST {
+            let [right, wrong] = if *name == "request-timeout" { ["1m0s", "1ms"] } else { ["8589934592", "1"] };
+            assert_eq!([count(&flag(list, name, right), "{}"), count(&flag(list, name, wrong), "{}")], [0, 1], "{name}");
+            assert_eq!(count(&flag(list, name, "0"), "{}"), 0, "{name}");
+        }
+        let grace = |value: &str| flag(MANAGER, GRACE_FLAG, value);
+        for (cluster, kubelet, expected) in [
+            (grace("20s"), "{}", 0),
+            (grace("16s"), "{}", 1),
+            (grace("16s"), "nodeLeaseDurationSeconds: 20", 0),
+            (grace("2m"), "nodeLeaseDurationSeconds: 200", 0),
+            ("{}".to_owned(), "nodeLeaseDurationSeconds: 100", 0),
+            ("{}".to_owned(), "nodeLeaseDurationSeconds: 3600", 1),
+        ] {
+            assert_eq!(count(&cluster, kubelet), expected, "{cluster} {kubelet}");
+        }
+    }
+}
