@@ -1,11 +1,11 @@
-//! Folders that every machine reaches: `nfs://HOST/PATH`, or `path:/PATH`.
+//! Folders that several machines reach: `nfs://HOST/PATH`, or `path:/PATH`.
 
 use super::connection::host_and_port;
 use super::diagnostic::shown;
 use super::path;
 use super::read::{Problems, Text};
 use super::url;
-use crate::films::Share;
+use crate::share::Share;
 use crate::words::nearest;
 
 /// Reports an error if `text` is not a share; `example` is that of its key.
@@ -19,7 +19,7 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
             _ if text.text.starts_with('/') => format!("is a path: write `path:{word}` for a folder that is the same on every machine"),
             Some((scheme @ ("smb" | "cifs" | "http" | "https" | "ftp" | "sftp" | "ssh"), _)) => {
                 format!(
-                    "is {scheme}, but pods can mount only NFS: mount the share on every machine, and write its mount point with \
+                    "is {scheme}, but hostler mounts only NFS: mount the share on every machine, and write its mount point with \
                     `path:`"
                 )
             }

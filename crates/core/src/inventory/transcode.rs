@@ -14,7 +14,8 @@ use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY_FILMS, ORIGINALS, OWNER, PAGE, 
 use super::{MachineName, NoToken, encode, machine::Machines, path, preset, share, size, token, url};
 use crate::films::encoder::{self, EncoderChoice};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
-use crate::films::{Actions, Owner, Share, language};
+use crate::films::{Actions, Owner, language};
+use crate::share::Share;
 use crate::words::did_you_mean;
 
 /// The transcoding workload.
