@@ -18,6 +18,8 @@ keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
 fsync={{ "yes" if fsync else "" }}
+images={{ "yes" if images else "" }}
+tunnel={{ "yes" if tunnel else "" }}
 
 LC_ALL=C
 PATH={{ path.bin }}:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -694,8 +696,11 @@ about_snapshots() {
     systemctl is-failed --quiet {{ systemd.snapshot }} && say snapshot-failed
     # The folder may be on a server that does not answer.
     # shellcheck disable=SC2016 # the inner shell's
-    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | head -n 1 | { read -r name && stat -c %Y "$1/$name"; }' sh "$snapshots" 2> /dev/null)
+    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | grep -E "[0-9]{8}T[0-9]{6}Z[.]tar[.]gz([.]age)?\$" | head -n 1 | { read -r name && stat -c %Y "$1/$name"; }' sh "$snapshots" 2> /dev/null)
     [ -z "$newest" ] || say snapshot "$newest"
+    [ -e {{ path.snapshot_copy_script }} ] || return 0
+    say snapshot-copied "$(stat -c %Y {{ path.snapshot_copied }} 2> /dev/null || echo 0)"
+    systemctl is-failed --quiet {{ systemd.snapshot_copy }} && say snapshot-copy-failed
 }
 
 {% include "kubernetes/facts.sh" %}
@@ -727,8 +732,8 @@ about_machine() {
 # Other machines, images and the cluster are asked meanwhile, where there are any, and the disk is tried.
 about_node() {
     about_fsync < /dev/null | {
-        about_tunnel < /dev/null | {
-            if [ -S {{ path.containerd_socket }} ]; then
+        { [ -z "$tunnel" ] || about_tunnel < /dev/null; } | {
+            if [ -n "$images" ] && [ -S {{ path.containerd_socket }} ]; then
                 about_images < /dev/null | {
                     about_machine < /dev/null
                     cat

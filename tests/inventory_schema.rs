@@ -157,6 +157,8 @@ fn mistakes_that_a_schema_can_say_are_said() {
         whole("cluster: {version: 1.36.3, endpoint: api.home.internal, podSubnet: 10.0.0.0/8, serviceSubnet: 11.0.0.0/28}"),
         whole("cluster: {endpoint: {external: 'api.example.org:6443'}}"),
         whole("snapshots: {to: /srv/share/snapshots/, every: 10m}"),
+        whole("snapshots: {to: 'path:/srv/share/snapshots'}"),
+        whole("snapshots: {to: 'nfs://nas/snapshots'}"),
         whole(
             "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [a]}, etcd: {local: {extraArgs: []}}}, InitConfiguration: {skipPhases: [addon/coredns]}}",
         ),

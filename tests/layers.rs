@@ -15,7 +15,7 @@ const CORE: Crate = Crate {
     source: "crates/core/src",
     roots: &["crate"],
     layers: &[
-        &["arch", "bech32", "digest", "failure", "protocol", "quantity", "version", "visible", "words"],
+        &["arch", "bech32", "digest", "failure", "protocol", "quantity", "share", "version", "visible", "words"],
         &["manifest", "static_pod", "template"],
         &["films"],
         &["inventory"],

@@ -129,14 +129,11 @@ fn kept_snapshot(mode: u32, recipients: &[&str], content: &str) -> (Output, Vec<
     for name in before {
         fs::write(to.join(name), "old").expect("a file");
     }
-    let text = render("machine/keep-snapshot.sh", serde_json::json!({ "recipients": recipients })).expect("the template can be filled in");
+    let rendered = |name: &str| render(name, serde_json::json!({ "recipients": recipients })).expect("the template can be filled in");
+    let text = rendered("machine/snapshot-names.sh") + "\n" + &rendered("machine/keep-snapshot.sh");
     let text = text.replace("/opt/hostler/current/bin/hostler", &seal.display().to_string());
-    let stamps = "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z";
-    let variables = format!(
-        "set -eu\numask 077\nto={}\ncluster=home\nkeep=9\nstamps='{stamps}'\narchive={}\n",
-        to.display(),
-        folder.path().join("archive").display()
-    );
+    let variables =
+        format!("set -eu\numask 077\nto={}\ncluster=home\nkeep=9\narchive={}\n", to.display(), folder.path().join("archive").display());
     let planted = "for s in 0 1 2 3; do n=$to/$cluster-$(date -u -d \"+$s seconds\" +%Y%m%dT%H%M%SZ).tar.gz; (umask 0; : > \"$n.hostler-new\"; ln \"$n.hostler-new\" \"$n\"); done\n";
     let output = Command::new("dash").arg("-c").arg(format!("{variables}{planted}{text}")).output().expect("dash; apt-get install dash");
     let mut found: Vec<_> = fs::read_dir(&to)

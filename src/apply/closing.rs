@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hostler_core::films::Actions;
 use hostler_core::films::settings::MediaServer;
-use hostler_core::films::{Actions, Share};
 use hostler_core::inventory::{Inventory, MachineName, Token, Transcode};
+use hostler_core::share::Share;
 use hostler_core::template;
 use serde_json::json;
 use tokio::time::timeout;

@@ -205,7 +205,7 @@ pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
     let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
     keep.sort();
     keep.dedup();
-    let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)?;
+    let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.folder()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
     let Questions { system, requests } = goal.questions();
     let resolv_conf = wanted::own_resolv_conf(inventory).unwrap_or_default().to_owned();

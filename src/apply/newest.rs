@@ -75,7 +75,7 @@ async fn copy(source: &InventoryFile, ca: Option<&str>, facts: &Facts, link: &Li
         return Ok(None);
     }
     let known = known.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let words = json!({ "to": inventory.snapshots.to, "cluster": cluster, "known": known });
+    let words = json!({ "to": inventory.snapshots.folder(), "cluster": cluster, "known": known });
     let said = read(link, &template::render("kubernetes/send-newest-snapshot.sh", words)?).await?;
     let Some((name, content)) = parsed(&said)? else { return Ok(None) };
     let file = folder.join(name);

@@ -41,7 +41,8 @@ about_add_ons() {
 {% if add_ons %}
     objects system {{ namespaces.system }}
 {% else %}
-    listed system --namespace {{ namespaces.system }} configmaps
+    # By its path, and not as a name that kubectl first asks for.
+    api system /api/v1/namespaces/{{ namespaces.system }}/configmaps
 {% endif %}
 }
 about_flannel() {

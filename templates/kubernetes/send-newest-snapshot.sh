@@ -5,9 +5,10 @@ export LC_ALL
 to={{ to | quote }}
 cluster={{ cluster | quote }}
 known={{ known | quote }}
-stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+{% include "machine/snapshot-names.sh" %}
+
 # Only what this machine's own service wrote: others may write beside it.
-newest=$(find "$to" -maxdepth 1 -type f -uid "$(id -u)" \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) | sort | tail -n 1)
+newest=$(snapshots_in "$to" -uid "$(id -u)" | sort | tail -n 1)
 [ -n "$newest" ] || exit 0
 name=${newest##*/}
 [ "$(printf '%s\n%s\n' "$known" "$name" | sort | tail -n 1)" != "$known" ] || exit 0

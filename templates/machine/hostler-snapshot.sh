@@ -4,10 +4,11 @@ to={{ to | quote }}
 cluster={{ cluster | quote }}
 every={{ every }}
 keep={{ keep }}
-stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+{% include "machine/snapshot-names.sh" %}
+
 (umask 077 && mkdir -p "$to")
 # A minute less: the last one was taken some seconds after it was due.
-[ -z "$(find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -mmin "-$((every - 1))")" ] || exit 0
+[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))")" ] || exit 0
 # An upgrade stops etcd for minutes: the next look comes in ten.
 for step in {{ path.steps }}/*; do
     [ -e "$step" ] || continue

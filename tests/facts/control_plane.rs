@@ -250,3 +250,19 @@ fn what_forbids_pods_is_asked_for_where_pods_are_missing() {
     assert_eq!(asked(list(", \"numberUnavailable\": 2", 2)), (String::new(), true), "all are there: what they lack is another matter");
     assert_eq!(asked(list("", 2)), (String::new(), false));
 }
+
+/// An API server names the kind of a list alone; kubectl names that of each object, too.
+#[test]
+fn objects_of_a_plain_list_have_its_kind() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let maps = r#"{"kind": "ConfigMapList", "items": [{"metadata": {"name": "hostler", "namespace": "kube-system"}, "data": {"kubelet": "abc"}}]}"#;
+    let script = format!(
+        "case \"$*\" in *version) echo '{{\"gitVersion\": \"v1.36.3\"}}' ;; *'kube-system'*) echo '{maps}' ;; *) echo '{{\"items\": []}}' ;; esac"
+    );
+    machine.program("/opt/hostler/current/bin/kubectl", &script);
+    let cluster = machine.facts().cluster.expect("it answers");
+    assert!(cluster.add_ons.get("ConfigMap", "kube-system", "hostler").is_some());
+}

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 mod boot;
 mod control_plane;
 mod devices;
+mod snapshots;
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -38,6 +39,8 @@ fn script() -> String {
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         add_ons: true,
+        images: true,
+        tunnel: true,
         requests: true,
         kubelet_requests: true,
         fsync: [MachineName::new("rarity").expect("a name")].into(),

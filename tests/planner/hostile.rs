@@ -114,6 +114,8 @@ fn spoil(facts: &mut Facts) {
         snapshot: _,
         snapshots_since: _,
         snapshot_failed: _,
+        snapshot_copied: _,
+        snapshot_copy_failed: _,
         renewal_failed: _,
         notify_failed: _,
         notify_unsent: _,

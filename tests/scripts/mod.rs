@@ -421,9 +421,10 @@ pub fn scripts() -> BTreeMap<String, String> {
     }
     let inventory = InventoryFile::load(&folder("tests/inventory/every-key.yaml")).expect("it can be read").inventory;
     let every = inventory.snapshots.every.expect("it has snapshots");
-    let files = wanted::snapshot_files(&inventory, every).expect("templates fit");
-    scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
     let machine = MachineName::new("rarity").expect("a name");
+    let files = wanted::snapshot_files(&inventory, &machine, every).expect("templates fit");
+    let shell = files.into_iter().filter(|file| file.path.ends_with(".sh"));
+    scripts.extend(shell.map(|file| (file.path.trim_start_matches("/etc/hostler/").to_owned(), file.content)));
     for (name, action) in others() {
         let outputs = |input: &Input| {
             Some(match input.output {

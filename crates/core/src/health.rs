@@ -484,6 +484,7 @@ fn no_snapshots(
 ) -> Vec<Problem> {
     let Some(every) = inventory.snapshots.every else { return Vec::new() };
     let mut problems: Vec<Problem> = facts.iter().filter_map(|(name, facts)| own::snapshot_failed(name, facts)).collect();
+    problems.extend(facts.iter().filter_map(|(name, facts)| own::snapshot_not_copied(name, facts)));
     problems.extend(future.iter().map(|name| Problem::SnapshotInFuture { machine: (*name).clone() }));
     match age {
         Some(age) => problems.extend(own::snapshot_old(age, every)),
@@ -544,6 +545,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
     }
     let look = status.problems.iter().find_map(|problem| match problem {
         Problem::RenewalFailed { machine } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::RENEWAL }),
+        Problem::SnapshotNotCopied { machine, .. } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::SNAPSHOT_COPY }),
         Problem::NotNotified { machine, .. } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::NOTIFY }),
         Problem::NoServingCertificate { .. } => Some(Hint::Run(Command::Up)),
         Problem::RequestLeft { request, .. } => Some(Hint::DeleteRequest { request: request.clone() }),

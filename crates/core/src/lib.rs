@@ -22,6 +22,7 @@ pub mod plan;
 pub mod protocol;
 pub mod quantity;
 pub mod record;
+pub mod share;
 pub mod static_pod;
 pub mod step;
 pub mod template;

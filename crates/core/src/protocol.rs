@@ -46,6 +46,8 @@ names! {
         APPLIED: &str = "/etc/hostler/applied";
         KEEPALIVED_CONFIG: &str = "/etc/hostler/keepalived.conf";
         SNAPSHOT_SCRIPT: &str = "/etc/hostler/snapshot.sh";
+        /// Copies the machine's snapshots to a server.
+        SNAPSHOT_COPY_SCRIPT: &str = "/etc/hostler/snapshot-copy.sh";
         /// Where the machine's notifications go: only root can read it.
         NOTIFY_SETTINGS: &str = "/etc/hostler/notify.json";
         /// Scripts that run by themselves.
@@ -63,6 +65,8 @@ names! {
         NOTIFY_LEDGER: &str = "/var/lib/hostler/notify.json";
         /// and since when that can't be sent, in seconds since the epoch.
         NOTIFY_UNSENT: &str = "/var/lib/hostler/notify-unsent";
+        /// Which snapshot was copied to which server last; its time is that of the snapshot.
+        SNAPSHOT_COPIED: &str = "/var/lib/hostler/snapshot-copied";
         /// Regular snapshots, unless the inventory has another folder for them. No wipe takes it: a lost cluster is restored from there.
         SNAPSHOTS: &str = "/var/backups/hostler";
 
@@ -80,6 +84,8 @@ names! {
         /// The lock that a step holds while it looks at the others.
         GATE: &str = "/run/hostler/gate";
         KUBECTL_CACHE: &str = "/run/hostler/kubectl";
+        /// Where the server's folder for snapshots is mounted, for the service that copies them alone.
+        SNAPSHOT_SERVER: &str = "/run/hostler/snapshots";
         /// The installer of a new system, from when it is sent until it starts: in memory of its own.
         INSTALLER: &str = "/run/hostler/installer";
         /// What kubeadm reads, as long as it runs: for init,
@@ -167,6 +173,9 @@ names! {
         /// when this starts it.
         SNAPSHOT_TIMER: &str = "hostler-snapshot.timer";
         SNAPSHOT_TIMER_FILE: &str = "/etc/systemd/system/hostler-snapshot.timer";
+        /// Copies snapshots to a server, whenever the service that takes them was started.
+        SNAPSHOT_COPY: &str = "hostler-snapshot-copy.service";
+        SNAPSHOT_COPY_FILE: &str = "/etc/systemd/system/hostler-snapshot-copy.service";
         /// Renews the certificates of a control plane,
         RENEWAL: &str = "hostler-renewal.service";
         RENEWAL_FILE: &str = "/etc/systemd/system/hostler-renewal.service";
@@ -408,13 +417,15 @@ names! {
         /// Of those, what stays as an empty folder: containerd ends when it goes.
         EMPTIED: [&str; 1] = [crate::protocol::path::CNI_CONFIG];
         /// What is made anew by itself.
-        TRACES: [&str; 12] = [
+        TRACES: [&str; 14] = [
             crate::protocol::path::FLANNEL_RUN,
             crate::protocol::path::BEFORE_UPGRADE,
             crate::protocol::path::LIB,
             crate::protocol::systemd::VIP_FILE,
             crate::protocol::systemd::SNAPSHOT_FILE,
             crate::protocol::systemd::SNAPSHOT_TIMER_FILE,
+            crate::protocol::systemd::SNAPSHOT_COPY_FILE,
+            crate::protocol::path::SNAPSHOT_COPIED,
             crate::protocol::systemd::RENEWAL_FILE,
             crate::protocol::systemd::RENEWAL_TIMER_FILE,
             crate::protocol::path::NOTIFY_LEDGER,
@@ -425,10 +436,11 @@ names! {
         /// At the end, as it holds the mark that the wipe was begun.
         LAST: &str = crate::protocol::path::STATE;
         /// Stopped before that, and not started any more. A timer goes before what it starts.
-        UNITS: [&str; 7] = [
+        UNITS: [&str; 8] = [
             crate::protocol::systemd::VIP,
             crate::protocol::systemd::SNAPSHOT_TIMER,
             crate::protocol::systemd::SNAPSHOT,
+            crate::protocol::systemd::SNAPSHOT_COPY,
             crate::protocol::systemd::RENEWAL_TIMER,
             crate::protocol::systemd::RENEWAL,
             crate::protocol::systemd::NOTIFY_TIMER,
@@ -533,6 +545,9 @@ mod tests {
             (path::APPLIED, path::STATE),
             (path::KEEPALIVED_CONFIG, path::STATE),
             (path::SNAPSHOT_SCRIPT, path::STATE),
+            (path::SNAPSHOT_COPY_SCRIPT, path::STATE),
+            (path::SNAPSHOT_COPIED, path::WORK),
+            (path::SNAPSHOT_SERVER, path::RUN),
             (path::NOTIFY_SETTINGS, path::STATE),
             (path::NOTIFY_LEDGER, path::WORK),
             (path::NOTIFY_UNSENT, path::WORK),
@@ -566,6 +581,7 @@ mod tests {
             (systemd::VIP, systemd::VIP_FILE),
             (systemd::SNAPSHOT, systemd::SNAPSHOT_FILE),
             (systemd::SNAPSHOT_TIMER, systemd::SNAPSHOT_TIMER_FILE),
+            (systemd::SNAPSHOT_COPY, systemd::SNAPSHOT_COPY_FILE),
             (systemd::RENEWAL, systemd::RENEWAL_FILE),
             (systemd::RENEWAL_TIMER, systemd::RENEWAL_TIMER_FILE),
             (systemd::NOTIFY, systemd::NOTIFY_FILE),

@@ -116,6 +116,9 @@ pub(super) struct MachineDeviation {
     /// Hours since it takes them.
     snapshots_since: Option<i64>,
     snapshot_failed: bool,
+    /// Hours since the newest snapshot on the server; negative: there is none.
+    snapshot_copied: Option<i64>,
+    snapshot_copy_failed: bool,
     renewal_failed: bool,
     notify_failed: bool,
     /// Hours since which notifications can't be sent.
@@ -365,6 +368,9 @@ impl MachineDeviation {
         facts.snapshot = self.snapshot.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshot);
         facts.snapshots_since = self.snapshots_since.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshots_since);
         facts.snapshot_failed |= self.snapshot_failed;
+        let copied = |hours: i64| if hours < 0 { 0 } else { facts.clock - hours * 60 * 60 };
+        facts.snapshot_copied = self.snapshot_copied.map(copied).or(facts.snapshot_copied);
+        facts.snapshot_copy_failed |= self.snapshot_copy_failed;
         facts.renewal_failed |= self.renewal_failed;
         facts.notify_failed |= self.notify_failed;
         facts.notify_unsent = self.notify_unsent.map(|hours| facts.clock - hours * 60 * 60).or(facts.notify_unsent);

@@ -54,7 +54,7 @@ impl Answers<'_> {
         let flannel: List<Value> = read(self.flannel).unwrap_or_default();
         let films: Option<List<Value>> = read(self.films).ok();
         let has_films = films.is_some();
-        let inside = system.items.into_iter().chain(flannel.items).chain(films.unwrap_or_default().items);
+        let inside = system.objects().into_iter().chain(flannel.items).chain(films.unwrap_or_default().items);
         let cluster: Option<List<Value>> = read(self.cluster).ok();
         let is_whole = cluster.is_some();
         let outside = cluster.into_iter().flat_map(|list| list.items);
@@ -170,12 +170,27 @@ struct Version {
 
 #[derive(Deserialize)]
 struct List<T> {
+    /// Of the list: `ConfigMapList`.
+    #[serde(default)]
+    kind: String,
     items: Vec<T>,
 }
 
 impl<T> Default for List<T> {
     fn default() -> List<T> {
-        List { items: Vec::new() }
+        List { kind: String::new(), items: Vec::new() }
+    }
+}
+
+impl List<Value> {
+    /// Its items with their kind, which an API server leaves out, unlike kubectl.
+    fn objects(mut self) -> Vec<Value> {
+        if let Some(kind) = self.kind.strip_suffix("List").filter(|kind| !kind.is_empty()) {
+            for item in self.items.iter_mut().filter_map(Value::as_object_mut) {
+                item.entry("kind").or_insert_with(|| kind.into());
+            }
+        }
+        self.items
     }
 }
 

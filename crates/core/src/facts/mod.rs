@@ -192,6 +192,10 @@ pub struct Facts {
     pub snapshots_since: Option<i64>,
     /// Whether the machine's last regular snapshot failed.
     pub snapshot_failed: bool,
+    /// If the machine copies its snapshots to a server: the time of the newest one there, in seconds since the epoch; 0: there is none yet.
+    pub snapshot_copied: Option<i64>,
+    /// Whether that failed when it was tried last.
+    pub snapshot_copy_failed: bool,
     /// Whether the machine's own renewal of certificates failed last time.
     pub renewal_failed: bool,
     /// Whether the machine's last regular look for something to report failed, or it could not send what it found.
@@ -518,6 +522,10 @@ pub struct Question {
     pub kubelet_requests: bool,
     /// Machines whose disks are tried for how fast they are, where they are in no cluster yet.
     pub fsync: BTreeSet<MachineName>,
+    /// Whether to ask containerd for its images.
+    pub images: bool,
+    /// Whether to ask the other ends of the machine's tunnel.
+    pub tunnel: bool,
     /// Whether to ask for what an installation anew has to know.
     pub system: bool,
     /// Paths that the user keeps on some machine.

@@ -205,6 +205,8 @@ impl<'a> Reader<'a> {
             "snapshot" => facts.snapshot = Some(fields.number()?),
             "snapshots-since" => facts.snapshots_since = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
+            "snapshot-copied" => facts.snapshot_copied = Some(fields.number()?),
+            "snapshot-copy-failed" => facts.snapshot_copy_failed = true,
             "renewal-failed" => facts.renewal_failed = true,
             "notify-failed" => facts.notify_failed = true,
             "notify-unsent" => facts.notify_unsent = Some(fields.number()?),

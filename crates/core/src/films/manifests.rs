@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use super::{Actions, Owner, Share};
+use super::{Actions, Owner};
+use crate::share::Share;
 use crate::template;
 
 /// The values for the objects.

@@ -4,8 +4,8 @@ mod actions;
 pub mod encoder;
 pub mod language;
 pub mod manifests;
+mod owner;
 pub mod settings;
-mod share;
 
 pub use actions::Actions;
-pub use share::{Owner, Share};
+pub use owner::Owner;

@@ -12,6 +12,9 @@ pub(super) const SOON: i64 = 30;
 /// Free space of /var/lib below which kubelet begins to evict pods, in percent.
 pub(super) const LITTLE_DISK: u64 = 15;
 
+/// The longest that it takes until a new snapshot is on the server, in seconds: the limit of the service, and a look of the timer.
+const COPYING: i64 = 15 * 60;
+
 /// All of it, for a machine that takes snapshots `every` so often, if it does.
 pub fn own_problems(name: &MachineName, facts: &Facts, every: Option<Duration>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = expiring(&certificates(&BTreeMap::from([(name, facts)]))).collect();
@@ -20,6 +23,7 @@ pub fn own_problems(name: &MachineName, facts: &Facts, every: Option<Duration>) 
     problems.extend(failing_disks(name, facts));
     let Some(every) = every else { return problems };
     problems.extend(snapshot_failed(name, facts));
+    problems.extend(snapshot_not_copied(name, facts));
     match facts.snapshot {
         Some(taken) => problems.extend(snapshot_old(facts.clock.saturating_sub(taken), every)),
         None if is_overdue(facts) => problems.push(Problem::NoSnapshot),
@@ -66,6 +70,15 @@ pub(super) fn failing_disks(name: &MachineName, facts: &Facts) -> impl Iterator<
 
 pub(super) fn snapshot_failed(name: &MachineName, facts: &Facts) -> Option<Problem> {
     facts.snapshot_failed.then(|| Problem::SnapshotFailed { machine: name.clone() })
+}
+
+/// A snapshot may be on its way, and after a failure it is copied with the next look of the timer.
+pub(super) fn snapshot_not_copied(name: &MachineName, facts: &Facts) -> Option<Problem> {
+    let (copied, newest) = (facts.snapshot_copied?, facts.snapshot?);
+    let waits = facts.clock.saturating_sub(newest);
+    let since = (copied > 0).then(|| facts.clock.saturating_sub(copied).max(0));
+    let fails = facts.snapshot_copy_failed || waits > COPYING;
+    (fails && copied < newest).then(|| Problem::SnapshotNotCopied { machine: name.clone(), since })
 }
 
 /// `age`: of the newest one, in seconds. One may have been missed: a machine was off.

@@ -115,6 +115,11 @@ pub enum Problem {
     SnapshotFailed {
         machine: MachineName,
     },
+    /// `since`: the age of the newest one on the server, in seconds; `None`: there is none.
+    SnapshotNotCopied {
+        machine: MachineName,
+        since: Option<i64>,
+    },
     RenewalFailed {
         machine: MachineName,
     },
@@ -181,6 +186,12 @@ impl fmt::Display for Problem {
             ),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` on that machine shows why")
+            }
+            Problem::SnapshotNotCopied { machine, since } => {
+                let newest =
+                    since.map_or_else(|| "there is none yet".to_owned(), |age| format!("the newest there is {} old", for_seconds(age)));
+                let why = "`journalctl -u hostler-snapshot-copy` on that machine shows why";
+                write!(f, "the newest snapshot on {machine} can't be copied to the share: {newest}; {why}")
             }
             Problem::RenewalFailed { machine } => {
                 write!(f, "the last scheduled renewal of certificates on {machine} failed")

@@ -13,8 +13,9 @@ use super::read::{Field, Fields, Problems, Text, at};
 use super::schema::{CLUSTER, ENDPOINT, RECIPIENT_EXAMPLE, SNAPSHOTS, VERSION_EXAMPLE};
 use super::subnet::{self, Room, Taken};
 use super::tree::Data;
-use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
+use super::{Cluster, Cni, Endpoint, Snapshots, name, path, share};
 use crate::bech32;
+use crate::share::Share;
 use crate::version::{Versions, three_numbers};
 use crate::words::{and, counted};
 
@@ -196,11 +197,11 @@ fn free_beside(address: IpAddr, machines: &Machines) -> Option<IpAddr> {
 /// The value of `snapshots.every` with which there are none.
 const NEVER: &str = "never";
 
-pub fn snapshots(inventory: &Fields, problems: &mut Problems) -> Option<Snapshots> {
+pub fn snapshots(inventory: &Fields, pods: Option<IpNet>, problems: &mut Problems) -> Option<Snapshots> {
     let regular = Snapshots::regular();
     let Some(field) = inventory.get("snapshots", problems) else { return Some(regular) };
     let fields = Fields::read(field.node, field.place, &SNAPSHOTS, problems)?;
-    let to = fields.text("to", problems).and_then(|text| path::snapshots(text, problems));
+    let to = fields.text("to", problems).and_then(|text| destination(text, pods, problems));
     let every = fields.text("every", problems);
     let never = every.is_some_and(|text| text.text == NEVER);
     let every = every.filter(|_| !never).and_then(|text| interval(text, problems));
@@ -217,6 +218,15 @@ pub fn snapshots(inventory: &Fields, problems: &mut Problems) -> Option<Snapshot
     let recipients = texts.into_iter().filter_map(|text| recipient(text, problems)).collect();
     let every = if never { None } else { every.or(regular.every) };
     Some(Snapshots { to: to.unwrap_or(regular.to), every, keep: keep.unwrap_or(regular.keep), recipients })
+}
+
+/// A share, or a folder on the control planes without `path:` before it.
+fn destination(text: Text, pods: Option<IpNet>, problems: &mut Problems) -> Option<Share> {
+    const EXAMPLE: &str = "to: nfs://192.168.1.3/snapshots";
+    match text.text.starts_with('/') {
+        true => path::shared(text, EXAMPLE, problems).map(Share::Path),
+        false => share::read(text, EXAMPLE, pods, problems),
+    }
 }
 
 /// A public key of age.

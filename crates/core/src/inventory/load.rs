@@ -87,9 +87,10 @@ fn inventory(
     let ssh = ssh.map_or_else(Connection::default, |ssh| connection::read(&ssh, problems));
     let machines = machine::read(&fields, &ssh, problems);
     let cluster = cluster::read(&fields, &machines, versions, problems);
-    let snapshots = cluster::snapshots(&fields, problems);
+    let pods = cluster.as_ref().map(|cluster| cluster.pod_subnet);
+    let snapshots = cluster::snapshots(&fields, pods, problems);
     let notify = notify::read(&fields, read, problems);
-    let transcode = transcode::read(&fields, &machines, cluster.as_ref().map(|cluster| cluster.pod_subnet), read, problems);
+    let transcode = transcode::read(&fields, &machines, pods, read, problems);
     let os = os::read(&fields, problems);
     let kubeadm = fragment::kubeadm(&fields, problems);
     let containerd = fragment::containerd(&fields, problems);

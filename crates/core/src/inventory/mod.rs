@@ -35,6 +35,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::films::settings::Encoding;
+use crate::protocol::path::SNAPSHOTS;
+use crate::share::Share;
 use crate::version::Versions;
 
 pub use cluster::default_endpoint;
@@ -163,8 +165,8 @@ impl Cluster {
 /// Snapshots: the regular ones, which the control planes take, and to whom all of them are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
-    /// A folder on the control planes: absolute, without a trailing slash.
-    pub to: String,
+    /// Where they go, besides this computer.
+    pub to: Share,
     /// Whole minutes, at least ten; `None`: regular snapshots are not set up.
     pub every: Option<Duration>,
     /// How many to keep; at least one.
@@ -176,12 +178,20 @@ pub struct Snapshots {
 impl Snapshots {
     /// What is taken where the inventory says nothing.
     pub fn regular() -> Snapshots {
-        Snapshots {
-            to: crate::protocol::path::SNAPSHOTS.to_owned(),
-            every: Some(Duration::from_secs(24 * 3600)),
-            keep: 7,
-            recipients: Vec::new(),
+        Snapshots { to: Share::Path(SNAPSHOTS.to_owned()), every: Some(Duration::from_secs(24 * 3600)), keep: 7, recipients: Vec::new() }
+    }
+
+    /// The folder on the control planes that they are written to. What goes to a server is copied from there.
+    pub fn folder(&self) -> &str {
+        match &self.to {
+            Share::Path(path) => path,
+            Share::Nfs { .. } => SNAPSHOTS,
         }
+    }
+
+    /// The share that control planes copy them to, if it is on a server.
+    pub fn server(&self) -> Option<&Share> {
+        Some(&self.to).filter(|share| share.is_on_a_server())
     }
 }
 

@@ -40,18 +40,7 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
     Some(path)
 }
 
-/// A folder for snapshots, which must survive the cluster.
-pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
-    let path = absolute(text, "to: /srv/share/snapshots", problems)?;
-    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which is lost if the cluster is lost: choose another folder");
-        problems.add(text.place, message, "to: /srv/share/snapshots");
-        return None;
-    }
-    lasting(path, text, "to: /srv/share/snapshots", problems)
-}
-
-/// A folder that pods mount.
+/// A folder for films or snapshots, which must survive the cluster.
 pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, example, problems)?;
     if let Some(owned) = owned().find(|owned| within(&path, owned)) {

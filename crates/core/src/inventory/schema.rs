@@ -128,7 +128,7 @@ pub static INVENTORY: Section = Section {
             required: false,
             default: "daily, kept on the control planes",
             doc: "Regular snapshots of the cluster's state, taken by the control planes. Each verb copies the newest one to this computer.",
-            example: "\n  to: /srv/share/snapshots",
+            example: "\n  to: nfs://192.168.1.3/snapshots",
         },
         Key {
             name: "notify",
@@ -436,11 +436,12 @@ pub static SNAPSHOTS: Section = Section {
     keys: &[
         Key {
             name: "to",
-            kind: Kind::Text(&PATH),
+            kind: Kind::Text(&DESTINATION),
             required: false,
             default: "`/var/backups/hostler`",
-            doc: "A folder on the control planes, preferably on another disk or a mounted share.",
-            example: "/srv/share/snapshots",
+            doc: "`nfs://HOST/PATH`: control planes copy their snapshots to this share, each into a folder with its name; they also keep them in \
+                `/var/backups/hostler`. A path, with or without `path:`: the folder on the control planes that they are kept in instead.",
+            example: "nfs://192.168.1.3/snapshots",
         },
         Key {
             name: "every",

@@ -1,19 +1,31 @@
-//! Folders that every machine reaches: `nfs://HOST/PATH`, or `path:/PATH`.
+//! Folders that several machines reach: `nfs://HOST/PATH`, or `path:/PATH`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::connection::host_and_port;
-use super::diagnostic::{Place, shown};
+use super::diagnostic::shown;
 use super::path;
 use super::read::{Problems, Text};
 use super::url;
-use crate::films::Share;
+use crate::share::Share;
 use crate::words::nearest;
 
-/// Reports an error if `text` is not a share; `example` is that of its key.
-pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
+/// Reports an error if `text` is not a share, or its server has an address of pods, which no file server has for long. `example` is that of its
+/// key; `pods`: the pod subnet, as far as it is known.
+pub fn read(text: Text, example: &str, pods: Option<IpNet>, problems: &mut Problems) -> Option<Share> {
+    let share = form(text, example, problems)?;
+    if let (Share::Nfs { server, .. }, Some(pods)) = (&share, pods)
+        && server.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|server| pods.contains(&server))
+    {
+        let message = format!("the server {server} is in `podSubnet` {pods}: write its address in your network, or choose another subnet");
+        problems.add(text.place, message, example);
+    }
+    Some(share)
+}
+
+fn form(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
     let word = shown(text.text);
     if let Some(rest) = text.text.strip_prefix("path:") {
         return Some(Share::Path(path::shared(Text { text: rest, ..text }, example, problems)?));
@@ -23,7 +35,7 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
             _ if text.text.starts_with('/') => format!("is a path: write `path:{word}` for a folder that is the same on every machine"),
             Some((scheme @ ("smb" | "cifs" | "http" | "https" | "ftp" | "sftp" | "ssh"), _)) => {
                 format!(
-                    "is {scheme}, but pods can mount only NFS: mount the share on every machine, and write its mount point with \
+                    "is {scheme}, but hostler mounts only NFS: mount the share on every machine, and write its mount point with \
                     `path:`"
                 )
             }
@@ -59,15 +71,6 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
         false => problems.add(text.place, format!("`{word}` {why}"), example),
     }
     None
-}
-
-/// Reports an error if the server has an address of pods, which no file server has for long.
-pub fn outside(share: &Share, pods: IpNet, place: Place, example: &str, problems: &mut Problems) {
-    let Share::Nfs { server, .. } = share else { return };
-    if server.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|server| pods.contains(&server)) {
-        let message = format!("the server {server} is in `podSubnet` {pods}: write its address in your network, or choose another subnet");
-        problems.add(place, message, example);
-    }
 }
 
 /// Whether the server is each machine itself.

@@ -15,7 +15,8 @@ use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY_FILMS, ORIGINALS, OWNER, PAGE, 
 use super::{MachineName, NoToken, encode, machine::Machines, path, preset, share, size, token, url};
 use crate::films::encoder::{self, EncoderChoice};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
-use crate::films::{Actions, Owner, Share, language};
+use crate::films::{Actions, Owner, language};
+use crate::share::Share;
 use crate::words::did_you_mean;
 
 /// The transcoding workload.
@@ -70,8 +71,7 @@ const PAGE_PORT: u16 = 30080;
 /// Folders of the inbox, which must not overlap with the library.
 const INBOX_FOLDERS: [&str; 7] = ["watch", "claim", "work", "ledger", "trash", "failed", "requests"];
 
-/// `reader` reads presets and tokens; without it they are not read.
-/// `pods`: the pod subnet, as far as it is known.
+/// `reader` reads presets and tokens; without it they are not read. `pods`: the pod subnet, as far as it is known.
 pub fn read(
     inventory: &Fields,
     machines: &Machines,
@@ -81,16 +81,9 @@ pub fn read(
 ) -> Option<Transcode> {
     let field = inventory.get("transcode", problems)?;
     let fields = Fields::read(field.node, field.place, &TRANSCODE, problems)?;
-    let share = |text: Option<Text>, example: &str, problems: &mut Problems| {
-        let text = text?;
-        let share = share::read(text, example, problems)?;
-        pods.into_iter().for_each(|pods| share::outside(&share, pods, text.place, example, problems));
-        Some(share)
-    };
-    let inbox_text = fields.text("inbox", problems);
-    let inbox = share(inbox_text, "inbox: nfs://192.168.1.11/srv/films", problems);
+    let inbox = fields.text("inbox", problems).and_then(|text| share::read(text, "inbox: nfs://192.168.1.11/srv/films", pods, problems));
     let library_text = fields.text("library", problems);
-    let library = share(library_text, "library: nfs://192.168.1.3/Plex", problems);
+    let library = library_text.and_then(|text| share::read(text, "library: nfs://192.168.1.3/Plex", pods, problems));
     let owner = below(&fields, "owner", &OWNER, problems).and_then(|owner| {
         let id = |name: &str, problems: &mut Problems| owner.number(name, problems).and_then(|id| u32::try_from(id).ok());
         let (uid, gid) = (id("uid", problems), id("gid", problems));

@@ -17,6 +17,8 @@ const LOST: i64 = 3 * 60;
 const DOWN: i64 = 5 * 60;
 /// What hostler itself has drained: a reboot or an upgrade that takes longer has failed.
 const IN_TURN: i64 = 20 * 60;
+/// A server that is restarted: what was not copied is tried again every ten minutes.
+const NOT_COPIED: i64 = 30 * 60;
 /// The longest text of another program in a message, in characters.
 const MOST_TEXT: usize = 300;
 
@@ -132,6 +134,9 @@ fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
             (format!("disk-fails/{disk}/{kind}"), "a disk fails", "the disk no longer reports that")
         }
         Problem::SnapshotFailed { .. } => ("snapshot".to_owned(), "a snapshot failed", "a snapshot was taken again"),
+        Problem::SnapshotNotCopied { .. } => {
+            ("snapshot-copy".to_owned(), "snapshots are not copied", "snapshots are copied to the share again")
+        }
         Problem::SnapshotOld { .. } | Problem::NoSnapshot => {
             ("snapshot-age".to_owned(), "snapshots are too old", "there is a new snapshot")
         }
@@ -145,7 +150,7 @@ fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
         text: if names_it { text } else { of_machine(name.as_str(), &text) },
         over: ("a problem has ended", format!("{name}: {over}")),
         gone: None,
-        lasts: 0,
+        lasts: if matches!(problem, Problem::SnapshotNotCopied { .. }) { NOT_COPIED } else { 0 },
         is_problem: true,
     })
 }
@@ -297,6 +302,28 @@ mod tests {
             "rarity should be rebooted: linux-image-6.12 was installed; run `hostler reboot`",
         ];
         assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn a_share_without_the_newest_snapshot_is_reported_if_that_lasts() {
+        let mut facts = facts(&[("rarity", node(true))]);
+        let newest = facts.clock - 3600;
+        let text = |newest: &str| {
+            let why = "`journalctl -u hostler-snapshot-copy` on that machine shows why";
+            format!("the newest snapshot on rarity can't be copied to the share: {newest}; {why}")
+        };
+        facts.snapshot_copied = Some(0);
+        assert_eq!(found(Scope::Own, &facts), [(text("there is none yet"), NOT_COPIED)]);
+        facts.snapshot_copied = Some(newest - 86_400);
+        assert_eq!(found(Scope::Own, &facts), [(text("the newest there is 1 day old"), NOT_COPIED)]);
+        facts.snapshot_copied = Some(newest);
+        facts.snapshot_copy_failed = true;
+        assert_eq!(found(Scope::Own, &facts), []);
+        // It was just taken.
+        (facts.snapshot, facts.snapshot_copy_failed) = (Some(facts.clock - 60), false);
+        assert_eq!(found(Scope::Own, &facts), []);
+        facts.snapshot_copy_failed = true;
+        assert_eq!(found(Scope::Own, &facts).len(), 1);
     }
 
     #[test]

@@ -342,28 +342,45 @@ pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machin
     }
 }
 
-/// Regular snapshots, which each control plane takes by itself.
+/// Regular snapshots, which each control plane takes by itself, and copies to a server.
 fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
     const UNIT: &str = wanted::SNAPSHOT_TIMER;
     let at = StepKind::Snapshots.of(name);
     let unit = facts.units.get(UNIT);
+    let of_copies = || wanted::SNAPSHOT_COPY_FILES.iter().copied().chain([path::SNAPSHOT_COPIED]).map(str::to_owned);
     let Some(every) = planner.inventory.snapshots.every.filter(|_| machine.role == Role::ControlPlane) else {
         if unit.is_some() {
-            let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
+            let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).chain(of_copies()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
             planner.step(at, name, "regular snapshots are enabled, but the inventory says `every: never`", action, []);
         }
         return Ok(());
     };
-    let files = wanted::snapshot_files(planner.inventory, every)?;
-    if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
+    let files = wanted::snapshot_files(planner.inventory, name, every)?;
+    let server = planner.inventory.snapshots.server();
+    let stale: Vec<String> = match server {
+        None if of_copies().any(|path| facts.files.contains_key(&path)) => of_copies().collect(),
+        _ => Vec::new(),
+    };
+    // What mounts the share comes with a package.
+    let needs = server.map(|_| StepKind::Packages.of(name).if_planned());
+    if files.iter().any(|file| differs(facts, file)) || !stale.is_empty() || facts.in_progress.contains(&InProgress::Snapshots) {
         let reason = if unit.is_some() { "the snapshot settings differ from the inventory" } else { "regular snapshots are not set up" };
-        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
-        planner.step(at, name, reason, action, []);
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale, others: Vec::new(), restart: true };
+        planner.step(at, name, reason, action, needs);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "regular snapshots are not set up", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, "regular snapshots are not set up", StartUnit { unit: UNIT.to_owned() }, needs);
     }
     Ok(())
+}
+
+/// A snapshot holds every secret of the cluster, and who can read a share is up to its server.
+pub fn warn_of_plain_copies(planner: &mut Planner) {
+    let snapshots = &planner.inventory.snapshots;
+    if let Some(share) = snapshots.server().filter(|_| snapshots.every.is_some() && snapshots.recipients.is_empty()) {
+        let text = format!("snapshots are copied to {share} unencrypted, and hold every secret of the cluster: set `snapshots.recipients`");
+        planner.warn(None, text);
+    }
 }
 
 /// The timer by which each control plane renews its certificates, whoever looks after it.

@@ -80,6 +80,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
         repair::plan(&mut planner, name, machine)?;
         certificates::plan(&mut planner, name, machine)?;
     }
+    machine::warn_of_plain_copies(&mut planner);
     join::plan(&mut planner)?;
     kubelets::plan(&mut planner);
     cluster::plan(&mut planner)?;

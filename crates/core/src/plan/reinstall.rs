@@ -137,18 +137,20 @@ pub(super) fn needs_machine<'a>(mut planner: Planner<'a>, name: &'a MachineName)
     Plan { steps: Vec::new(), ..planner.finish() }
 }
 
-/// Regular snapshots in a folder outside of the data partition go with the system.
+/// Regular snapshots in a folder outside of the data partition go with the system, unless they are on a server.
 pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
-    let folder = &planner.inventory.snapshots.to;
-    let on_data = within(folder, DATA_FOLDER);
-    if facts.snapshot.is_some() && !on_data {
-        let text = format!(
-            "its snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and `snapshots.to` can be \
-             a folder below {}",
-            DATA_FOLDER
-        );
-        planner.warn(Some(name), text);
+    let snapshots = &planner.inventory.snapshots;
+    let folder = snapshots.folder();
+    if facts.snapshot.is_none() || within(folder, DATA_FOLDER) || facts.snapshot_copied >= facts.snapshot {
+        return;
     }
+    let instead = match snapshots.server() {
+        Some(share) => format!("the newest is not on {share} yet"),
+        None => format!("`snapshots.to` can be a share, or a folder below {DATA_FOLDER}"),
+    };
+    let text =
+        format!("its snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and {instead}");
+    planner.warn(Some(name), text);
 }
 
 /// The plan in which a machine that can't start the installer does not even begin to leave, and its pods stay until its films have ended.

@@ -18,6 +18,7 @@ use crate::facts::{Facts, Question, RenderNode};
 use crate::inventory::{Address, Cni, Endpoint, Inventory, Machine, MachineName, Notify, Role, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
+use crate::share::Share;
 use crate::static_pod::StaticPod;
 use crate::step::ImageGroup;
 use crate::template;
@@ -57,7 +58,7 @@ pub const VIP_PACKAGES: &[(&str, &str)] = &[("keepalived", "keepalived"), ("curl
 /// Sets host names and /etc/hosts at every start, where it is installed.
 pub const CLOUD_INIT: &str = "cloud-init";
 
-/// What a machine needs besides where films are on a server.
+/// What a machine needs besides to mount a share from a server.
 pub const NFS_PACKAGES: &[(&str, &str)] = &[("mount.nfs", "nfs-common")];
 
 /// Every package that a machine of any inventory may need, without duplicates.
@@ -74,7 +75,9 @@ pub fn all_packages() -> Vec<&'static str> {
 /// The packages of a machine.
 pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, &'static str)> {
     let vip = if moving_address(inventory, machine).is_some() { VIP_PACKAGES } else { &[] };
-    let nfs = if inventory.transcode.as_ref().is_some_and(workload::on_a_server) { NFS_PACKAGES } else { &[] };
+    let films = inventory.transcode.as_ref().is_some_and(workload::on_a_server);
+    let snapshots = inventory.snapshots.every.is_some() && inventory.snapshots.server().is_some();
+    let nfs = if films || snapshots && machine.role == Role::ControlPlane { NFS_PACKAGES } else { &[] };
     PACKAGES.iter().chain(vip).chain(nfs).copied().collect()
 }
 
@@ -351,12 +354,14 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.extend(StaticPod::ALL.map(StaticPod::manifest));
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
     files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
-    files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
+    files.extend(SNAPSHOT_FILES.iter().chain(SNAPSHOT_COPY_FILES).map(|path| (*path).to_owned()));
     files.extend(renewal_files()?.into_iter().map(|file| file.path));
     files.extend(NOTIFY_FILES.iter().map(|path| (*path).to_owned()));
     Ok(Question {
         files,
         add_ons: true,
+        images: true,
+        tunnel: true,
         requests: false,
         kubelet_requests: false,
         system: false,
@@ -407,13 +412,18 @@ pub const SNAPSHOT_TIMER: &str = systemd::SNAPSHOT_TIMER;
 /// Everything that regular snapshots need on a control plane.
 pub const SNAPSHOT_FILES: &[&str] = &[systemd::SNAPSHOT_FILE, systemd::SNAPSHOT_TIMER_FILE, path::SNAPSHOT_SCRIPT];
 
+/// And to copy them to a server.
+pub const SNAPSHOT_COPY_FILES: &[&str] = &[systemd::SNAPSHOT_COPY_FILE, path::SNAPSHOT_COPY_SCRIPT];
+
+/// The units and scripts of regular snapshots on the control plane `name`.
+///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn snapshot_files(inventory: &Inventory, every: Duration) -> Result<Vec<File>> {
+pub fn snapshot_files(inventory: &Inventory, name: &MachineName, every: Duration) -> Result<Vec<File>> {
     let snapshots = &inventory.snapshots;
     let context = json!({
-        "to": snapshots.to, "cluster": inventory.cluster.name, "every": every.as_secs() / 60, "keep": snapshots.keep,
-        "recipients": snapshots.recipients,
+        "to": snapshots.folder(), "cluster": inventory.cluster.name, "every": every.as_secs() / 60, "keep": snapshots.keep,
+        "recipients": snapshots.recipients, "is_copied": snapshots.server().is_some(),
     });
     let parts = ["machine/hostler-snapshot.sh", "kubernetes/snapshot.sh", "machine/keep-snapshot.sh"];
     let script: Result<String> = parts.iter().map(|part| template::render(part, &context)).collect();
@@ -422,7 +432,19 @@ pub fn snapshot_files(inventory: &Inventory, every: Duration) -> Result<Vec<File
         template::render("machine/hostler-snapshot.timer", &context)?,
         script?,
     ];
-    Ok(SNAPSHOT_FILES.iter().zip(contents).map(|(path, content)| file(path, content)).collect())
+    let mut files: Vec<File> = SNAPSHOT_FILES.iter().zip(contents).map(|(path, content)| file(path, content)).collect();
+    if let Share::Nfs { server, path } = &snapshots.to {
+        let context = json!({
+            "to": snapshots.folder(), "cluster": inventory.cluster.name, "machine": name, "keep": snapshots.keep,
+            "is_encrypted": !snapshots.recipients.is_empty(), "share": snapshots.to.to_string(), "source": format!("{server}:{path}"),
+        });
+        let contents = [
+            template::render("machine/hostler-snapshot-copy.service", &context)?,
+            template::render("machine/hostler-snapshot-copy.sh", &context)?,
+        ];
+        files.extend(SNAPSHOT_COPY_FILES.iter().zip(contents).map(|(path, content)| file(path, content)));
+    }
+    Ok(files)
 }
 
 /// Starts the service that renews certificates.
@@ -458,7 +480,7 @@ pub fn notify_files(inventory: &Inventory, notify: &Notify, name: &MachineName) 
     let context = json!({
         "cluster": inventory.cluster.name, "machine": name, "url": notify.url.reveal(),
         "heartbeat": notify.heartbeat.as_ref().map(Address::reveal), "digest": notify.digest,
-        "snapshots": { "to": snapshots.to, "every": snapshots.every.map(|every| every.as_secs()) },
+        "snapshots": { "to": snapshots.folder(), "every": snapshots.every.map(|every| every.as_secs()) },
     });
     Ok((units, SecretFile::new(path::NOTIFY_SETTINGS, template::render("machine/notify.json", context)?)))
 }

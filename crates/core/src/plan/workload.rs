@@ -13,13 +13,13 @@ use super::{add_ons, encoders};
 use crate::action::workload::{InstallWorkload, KeepSecrets, MediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
-use crate::films::Share;
 use crate::films::manifests::Installation;
 use crate::films::settings::{Encoding, Settings};
 use crate::inventory::{Address, Inventory, MachineName, Role, Transcode};
 use crate::manifest::Component;
 use crate::protocol::namespaces;
 use crate::record::Record;
+use crate::share::Share;
 use crate::step::{ImageGroup, Need, StepKind};
 
 /// The file with the URL for notifications in pods, mounted from a Secret.
@@ -188,7 +188,7 @@ pub fn folders(wanted: &Transcode) -> impl Iterator<Item = (&'static str, &str)>
 
 /// Whether a share is mounted from a server.
 pub fn on_a_server(wanted: &Transcode) -> bool {
-    [&wanted.inbox, &wanted.library].iter().any(|share| matches!(share, Share::Nfs { .. }))
+    [&wanted.inbox, &wanted.library].into_iter().any(Share::is_on_a_server)
 }
 
 /// Whether a machine is one of those that encode with the bundle's encoder.

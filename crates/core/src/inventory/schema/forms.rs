@@ -129,6 +129,11 @@ pub const SHARE: Form = Form {
     what: "nfs://HOST/PATH or path:/PATH",
     pattern: concat!("^(nfs://(?!localhost/)([^/:@\\[\\]\\s]+|\\[", v6!(), "\\])|path:)/", below!(), "$"),
 };
+/// A share, or a path.
+pub const DESTINATION: Form = Form {
+    what: "nfs://HOST/PATH or a path",
+    pattern: concat!("^(nfs://(?!localhost/)([^/:@\\[\\]\\s]+|\\[", v6!(), "\\])|path:)?/", below!(), "$"),
+};
 /// ISO 639-2 has no such languages, and a film's audio none of these names.
 pub const LANGUAGE: Form = Form { what: "a language", pattern: "^(?!(all|any)$)[a-z]{3}$" };
 pub const DAYS: Form = Form { what: "days, or `forever`", pattern: "^(0*[1-9][0-9]{0,3}d|forever)$" };

@@ -4,10 +4,18 @@ to='/var/backups/hostler'
 cluster='home'
 every=1440
 keep=7
+# snapshots_in FOLDER TESTS...: the snapshots of this cluster there that pass these tests of find. Other files are nobody's concern.
 stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+# shellcheck disable=SC2154 # what includes this names the cluster
+snapshots_in() {
+    looked_in=$1
+    shift
+    find "$looked_in" -maxdepth 1 -type f \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) "$@"
+}
+
 (umask 077 && mkdir -p "$to")
 # A minute less: the last one was taken some seconds after it was due.
-[ -z "$(find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -mmin "-$((every - 1))")" ] || exit 0
+[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))")" ] || exit 0
 # An upgrade stops etcd for minutes: the next look comes in ten.
 for step in /run/hostler/steps/*; do
     [ -e "$step" ] || continue
@@ -86,4 +94,4 @@ part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
 sync -f "$part" 2> /dev/null || sync
 mv -fT "$part" "$new"
 rm -f "$to/.$cluster-"*.hostler-new
-find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done
+snapshots_in "$to" -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

@@ -1,10 +1,10 @@
-//! Shares with films, and the owner of films.
+//! Shares: folders that several machines can reach, with films or snapshots.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A folder that every machine can reach. Its path is absolute, without a trailing slash.
+/// Its path is absolute, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Share {
@@ -16,11 +16,11 @@ pub enum Share {
     Path(String),
 }
 
-/// The user and group that films belong to. Not root: the pods are restricted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub uid: u32,
-    pub gid: u32,
+impl Share {
+    /// Whether it has to be mounted from a server.
+    pub fn is_on_a_server(&self) -> bool {
+        matches!(self, Share::Nfs { .. })
+    }
 }
 
 /// As in the inventory.

@@ -1,0 +1,67 @@
+# Written by hostler: copies the snapshots of this machine to a server, into a folder that has its name, and keeps the newest there. Those of
+# other clusters and machines are nobody's concern here. Nothing is read from there but names and sizes.
+set -eu
+LC_ALL=C
+export LC_ALL
+umask 077
+to='/var/backups/hostler'
+cluster='ponies'
+machine='rainbowdash'
+keep=7
+share='nfs://192.168.1.3/snapshots'
+at=/run/hostler/snapshots
+copied=/var/lib/hostler/snapshot-copied
+# snapshots_in FOLDER TESTS...: the snapshots of this cluster there that pass these tests of find. Other files are nobody's concern.
+stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+# shellcheck disable=SC2154 # what includes this names the cluster
+snapshots_in() {
+    looked_in=$1
+    shift
+    find "$looked_in" -maxdepth 1 -type f \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) "$@"
+}
+
+names_in() { snapshots_in "$@" | sed 's|.*/||' | sort; }
+newest=$(names_in "$to" -uid "$(id -u)" | tail -n 1)
+[ -n "$newest" ] || exit 0
+last=
+[ ! -f "$copied" ] || IFS= read -r last < "$copied" || :
+# The server is left alone until there is another one.
+[ "$last" != "$newest $share" ] || exit 0
+# It is of another share.
+[ "${last#* }" = "$share" ] || rm -f "$copied"
+
+mkdir -p "$at"
+# soft: a server that does not answer is an error, not a wait without end.
+timeout -k 5 60 mount -t nfs -o soft,timeo=100,retrans=2,retry=0,nosuid,nodev,noexec '192.168.1.3:/snapshots' "$at" || {
+    echo "$share can't be mounted" >&2
+    exit 1
+}
+cd "$at"
+mkdir -p "$machine" || {
+    echo "$share can't be written by root of this machine: its server has to allow that" >&2
+    exit 1
+}
+cd "$machine"
+# A link that others made there would lead into this machine's own folders.
+[ "$(pwd -P)" = "$at/$machine" ] || {
+    echo "$machine on $share is not a folder: remove it" >&2
+    exit 1
+}
+names_in "$to" -uid "$(id -u)" | while read -r name; do
+    [ ! -L "$name" ] && [ "$(stat -c %s "$name" 2> /dev/null)" = "$(stat -c %s "$to/$name")" ] && continue
+    # Under a name that nobody knows beforehand, in a file that nobody has opened.
+    part=$(mktemp ".$name-XXXXXXXXXXXX.hostler-new")
+    { cat "$to/$name" > "$part" && touch -r "$to/$name" "$part" && sync "$part" && mv -fT "$part" "$name"; } || {
+        rm -f "$part"
+        echo "$name can't be copied to $share" >&2
+        exit 1
+    }
+    echo "copied $name to $share"
+done
+find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*.hostler-new" -delete
+names_in . | sort -r | tail -n "+$((keep + 1))" | while read -r old; do
+    [ -e "$to/$old" ] || rm -f "$old"
+done
+printf '%s\n' "$newest $share" > "$copied.hostler-new"
+touch -r "$to/$newest" "$copied.hostler-new"
+mv -f "$copied.hostler-new" "$copied"
