@@ -44,7 +44,7 @@ seed=${SEED:-$(date +%s)}
 printf '          SEED=%s\n' "$seed"
 RANDOM=$seed
 moments=("looking for disks" "disk nvme0n1" "writing Debian to" "written 67 " "written 201 " "written 738 " "the image's checksum matches" \
-    "Resizing the filesystem" "Installing for x86_64-efi platform" "Installation finished")
+    "The filesystem on" "Installing for x86_64-efi platform" "Installation finished")
 left=${CUTS:-${#moments[@]}}
 starts=2
 while [ "$left" -gt 0 ]; do
