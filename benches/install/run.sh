@@ -39,7 +39,7 @@ direct() {
 }
 
 run 0 os create
-image=$(sed -n 's/.*\(\/[^ ]*\/os\/[a-z]*-[0-9a-f]*\).*/\1/p' "$work/out" | head -n 1)/system.img.zst
+image=$(sed -n 's/.*exists: //p; s/.*is built: //p' "$work/out")/system.img.zst
 zstd --test --quiet "$image"
 make_stick "$inventory"
 blank_disk
@@ -76,7 +76,8 @@ kill "$watcher" "$begun"
 wait "$begun" || true
 cut_power
 write=$(between "writing Debian to" "the image's checksum matches")
-copy=$(sed -n 's/.*that can start it once  done in \([0-9.]*\)s$/\1/p' "$work/out" | head -n 1)
+# As hostler writes times: 43s, 1m55s.
+copy=$(sed -n 's/.*that can start it once  done in \(.*\)s$/\1/p' "$work/out" | head -n 1 | awk -F m '{ print (NF == 2) ? 60 * $1 + $2 : $1 }')
 dd=$(median "${plain[@]}") zstd=$(median "${packed[@]}")
 printf '\nstick %s  copy %s  write %s  written %s  dd %s  zstd | dd %s\n' "$stick" "$copy" "$write" "$written" "$dd" "$zstd"
 printf 'stick / dd %s  write / dd %s  (copy + write) / dd %s  stick / (zstd | dd) %s\n' \
