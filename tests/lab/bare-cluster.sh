@@ -52,6 +52,7 @@ END
 setpriv --pdeathsig KILL "${inside[@]}" dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --port=0 --interface=br0 --bind-interfaces \
     --dhcp-authoritative --dhcp-range=10.77.0.0,static --dhcp-host="$mac,$address" --dhcp-option=3,10.77.0.1 --dhcp-option=6,10.77.0.1 \
     --dhcp-leasefile="$work/leases" --pid-file= --log-facility=- > "$work/router" 2>&1 < /dev/null &
+disown
 ip -n "$namespace" tuntap add dev v12 mode tap
 ip -n "$namespace" link set v12 master br0 up
 make_stick "$inventory"
@@ -103,4 +104,5 @@ is_new "$second"
 run 0 rebuild --os --all -i "$inventory" --yes
 says "it keeps its system: it is the only control plane, and has the cluster's state"
 says_not "install Debian"
+cut_power
 printf '%d rows passed\n' "$rows"
