@@ -9,7 +9,8 @@ use crate::literals::literals_of_sources;
 mod literals;
 
 /// How a script says that the program's output has the words that follow.
-const LOOKS_FOR: [&str; 9] = ["says", "says_not", "mends", "comes_to_say", "heard", "waits_for", "shown", "shows_not", "contains"];
+const LOOKS_FOR: [&str; 10] =
+    ["says", "says_not", "mends", "comes_to_say", "heard", "waits_for", "shown", "shows", "shows_not", "contains"];
 /// Files of a script that hold what the program printed, wrote or sent: grep looks for its words there.
 const OF_THE_PROGRAM: [&str; 7] =
     ["\"$work/out\"", "\"$work/first\"", "\"$work/news\"", "\"$work/status\"", "\"$work/state\"", "/failed/", "/ledger"];
@@ -24,7 +25,9 @@ const MOST: usize = 5;
 const UNKNOWN: [&str; 7] = ["lab", "coredns-", "inbox", "ash", "MB", "GB", "podSubnet"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 24] = [
+const ELSEWHERE: [&str; 26] = [
+    "No bootable option or device was found",
+    "Installing for",
     "gets no answer from {} through flannel.1: {} has sent",
     "{} can't reach kubelet at",
     "({}) is corrupted or was changed",
@@ -119,12 +122,13 @@ fn phrases() -> Vec<(String, String)> {
     found
 }
 
-/// The words that each command on this line looks for: the first word in quotes after it, and of `contains NAME WORDS TEXT` the second. Of grep
-/// those that it looks for in a file of the program.
+/// The words that each command on this line looks for: the first word in quotes after it, and after the seconds that `shows` waits; of `contains
+/// NAME WORDS TEXT` the second. Of grep those that it looks for in a file of the program.
 fn phrases_of(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for command in LOOKS_FOR {
         for rest in after(line, command) {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
             let skipped = if command == "contains" { quoted(rest).map_or(rest, |(_, rest)| rest.trim_start()) } else { rest };
             found.extend(quoted(skipped).map(|(phrase, _)| phrase));
         }
@@ -168,6 +172,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 #[test]
 fn what_is_looked_for_is_read_as_the_shell_reads_it() {
     assert_eq!(phrases_of(r#"up && says "a \`b\` \"c\"" && says_not 'd "e'"#), [r#"a `b` "c""#, r#"d "e"#]);
+    assert_eq!(phrases_of(r#"shows 600 "the words""#), ["the words"]);
     assert_eq!(phrases_of("it says nothing"), [""; 0]);
     assert_eq!(phrases_of(r#"run && grep -qF -- "a \"b\" c" "$work/out" | grep 'not this'"#), [r#"a "b" c"#]);
     assert_eq!(phrases_of(r#"on it grep -q 'of the machine' /etc/passwd"#), [""; 0]);
