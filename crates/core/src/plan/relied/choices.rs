@@ -7,7 +7,7 @@ use super::Deviation;
 use super::quantities::{duration, quantity};
 use super::settings::KUBELET;
 
-/// A setting, and what it may be.
+/// A setting, and what it may be. A value of another type is its program's to reject.
 struct Choice {
     key: &'static str,
     fits: fn(&Value) -> bool,
@@ -90,15 +90,15 @@ const CHOICES: &[Choice] = &[
         fits: |value| value.as_i64().is_some_and(|count| count > 1),
         why: "kubelet would not start: it keeps at least 2 files of a container's log",
     },
-    Choice { key: "maxPods", fits: |value| value.as_i64().is_some_and(|count| count >= PODS), why: TOO_FEW_PODS },
-    Choice { key: "podsPerCore", fits: |value| value.as_i64().is_some_and(|count| count == 0 || count >= PODS), why: TOO_FEW_PODS },
+    Choice { key: "maxPods", fits: |value| value.as_i64().is_none_or(|count| count >= PODS), why: TOO_FEW_PODS },
+    Choice { key: "podsPerCore", fits: |value| value.as_i64().is_none_or(|count| count == 0 || count >= PODS), why: TOO_FEW_PODS },
     Choice {
         key: "podPidsLimit",
-        fits: |value| value.as_i64().is_some_and(|count| count == -1 || count >= PROCESSES),
+        fits: |value| value.as_i64().is_none_or(|count| count == -1 || count >= PROCESSES),
         why: TOO_FEW_PROCESSES,
     },
-    Choice { key: "maxOpenFiles", fits: |value| value.as_i64().is_some_and(|count| count >= 4096), why: TOO_FEW_FILES },
-    Choice { key: RESOLV_CONF_KEY, fits: |value| value.as_str().is_some_and(|path| path.starts_with('/')), why: NO_NAMESERVERS },
+    Choice { key: "maxOpenFiles", fits: |value| value.as_i64().is_none_or(|count| count >= 4096), why: TOO_FEW_FILES },
+    Choice { key: RESOLV_CONF_KEY, fits: |value| value.as_str().is_none_or(|path| path.starts_with('/')), why: NO_NAMESERVERS },
     Choice {
         key: "imagePullCredentialsVerificationPolicy",
         fits: |value| value.as_str().is_some_and(|text| ["NeverVerify", "NeverVerifyPreloadedImages"].contains(&text)),

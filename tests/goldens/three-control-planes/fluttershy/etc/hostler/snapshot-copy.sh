@@ -52,8 +52,8 @@ names_in "$to" -uid "$(id -u)" | while read -r name; do
     # Under a name that nobody knows beforehand, in a file that nobody has opened.
     part=$(mktemp ".$name-XXXXXXXXXXXX.hostler-new")
     { cat "$to/$name" > "$part" && touch -r "$to/$name" "$part" && sync "$part" && mv -fT "$part" "$name"; } || {
-        rm -f "$part"
         echo "$name can't be copied to $share" >&2
+        rm -f "$part"
         exit 1
     }
     echo "copied $name to $share"
