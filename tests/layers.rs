@@ -64,7 +64,7 @@ impl Crate {
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut found = Vec::new();
-        for file in files(&root().join(self.source)) {
+        for file in files(&root().join(self.source), &["rs"]) {
             let below = file.strip_prefix(root().join(self.source)).unwrap().with_extension("");
             let mut path: Vec<String> = below.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
             path.pop_if(|last| last == "mod");
@@ -100,13 +100,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// All files below a folder whose names end so.
+fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files(&path, extensions));
+        } else if path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known)) {
             found.push(path);
         }
     }
@@ -214,11 +215,29 @@ fn one_module_reads_what_machines_say_of_the_cluster() {
     let allowed = |file: &Path| ["core/src/trusted.rs", "core/src/facts/"].iter().any(|place| file.to_string_lossy().contains(place));
     let mut wrong = Vec::new();
     for source in [CORE.source, PROGRAM.source] {
-        for file in files(&root().join(source)).into_iter().filter(|file| !allowed(file)) {
+        for file in files(&root().join(source), &["rs"]).into_iter().filter(|file| !allowed(file)) {
             let text = std::fs::read_to_string(&file).unwrap();
             let lines = text.lines().enumerate().filter(|(_, line)| ways.iter().any(|way| line.contains(way)));
             wrong.extend(lines.map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim())));
         }
     }
     assert!(wrong.is_empty(), "only crates/core/src/trusted.rs may read this:\n{}", wrong.join("\n"));
+}
+
+/// A file is about one thing: what people write and read here has no more lines than this.
+#[test]
+fn no_file_is_long() {
+    const MOST: usize = 600;
+    let folders = ["src", "crates", "templates", "tests", "benches"];
+    let read = ["rs", "sh", "py", "awk", "yaml", "toml", "html", "css", "js"];
+    let all = folders.iter().flat_map(|folder| files(&root().join(folder), &read));
+    // What a program writes is read by nobody from its beginning to its end.
+    let all = all.filter(|path| !path.components().any(|part| part.as_os_str() == "goldens"));
+    let long: Vec<String> = all
+        .filter_map(|path| {
+            let lines = std::fs::read_to_string(&path).ok()?.lines().count();
+            (lines > MOST).then(|| format!("{}: {lines} lines", path.strip_prefix(root()).unwrap_or(&path).display()))
+        })
+        .collect();
+    assert!(long.is_empty(), "more than {MOST} lines: {long:?}");
 }
