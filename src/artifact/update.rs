@@ -141,10 +141,10 @@ impl Images {
             |image: &Option<String>, what| image.clone().with_context(|| format!("its kubeadm does not say which {what} belongs to it"));
         let (etcd_image, coredns, pause) = (said(&self.etcd, "etcd")?, said(&self.coredns, "CoreDNS")?, said(&self.pause, "pause image")?);
         let plain = |tag: &str| three_numbers(tag.split('-').next().unwrap_or_default()).map(str::to_owned);
-        let etcd =
-            plain(&etcd_image).with_context(|| format!("kubeadm names an unknown kind of version of etcd: `{}`", shown(&etcd_image)))?;
+        let etcd = plain(&etcd_image)
+            .with_context(|| format!("kubeadm names an etcd version that hostler can't parse: `{}`", shown(&etcd_image)))?;
         let coredns =
-            plain(&coredns).with_context(|| format!("kubeadm names an unknown kind of version of CoreDNS: `{}`", shown(&coredns)))?;
+            plain(&coredns).with_context(|| format!("kubeadm names a CoreDNS version that hostler can't parse: `{}`", shown(&coredns)))?;
         Ok(Pins { etcd, etcd_image, coredns, pause, ..near.clone() })
     }
 }
@@ -236,7 +236,7 @@ impl Site<'_> {
         let arch = own_arch();
         let address = of_kubernetes("kubeadm", version, arch);
         let place = Arch::ALL.iter().position(|known| *known == arch).unwrap_or_default();
-        let sum = sums.get("kubeadm").map(|of| of[place].as_str()).context("there is no checksum of kubeadm")?;
+        let sum = sums.get("kubeadm").map(|of| of[place].as_str()).context("there is no checksum for kubeadm")?;
         let kubeadm = task(events, "kubeadm", &format!("fetch {address}"), async |task| {
             download(&self.client, &self.sites.locate(&address), Some(sum), downloads, &task).await
         })

@@ -225,7 +225,7 @@ fn listed(list: &PinList) -> String {
         rows.push(row![pins.kubernetes, pins.etcd, pins.coredns, pins.containerd, from]);
     }
     let age = match list.as_of {
-        Some(day) => format!("what was released after {day}{} is not in the list", ago(day, today)),
+        Some(day) => format!("versions released after {day}{} are not in the list", ago(day, today)),
         None => "nothing says when the list was complete".to_owned(),
     };
     format!("{}{age}: `hostler bundle pins --update` adds a version\n", table(&rows))

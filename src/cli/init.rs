@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Addresses of the machines, with a name if you like; the first becomes the control plane [default: ask]
     #[arg(value_name = "[NAME=]ADDRESS")]
     machines: Vec<String>,
-    /// Fetch the inventory of an existing cluster from the control plane at this address, as the cluster keeps it
+    /// Fetch the inventory that an existing cluster keeps, from the control plane at this address
     #[arg(long, value_name = "ADDRESS", conflicts_with = "machines", value_parser = address)]
     adopt: Option<IpAddr>,
     /// User who logs in to the machines: root, or one who may use sudo [default: ask]

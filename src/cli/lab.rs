@@ -157,7 +157,7 @@ pub struct Up {
     /// Run this machine as a virtual machine (QEMU) with its own kernel, clock and swap; it is slow if KVM does not work
     #[arg(long, value_name = "NAME")]
     pub vm: Option<String>,
-    /// Install another system on this machine: trixie (Debian 13, the default) or noble (Ubuntu 24.04); may be repeated
+    /// Operating system of the named machine: trixie (Debian 13, the default) or noble (Ubuntu 24.04); may be repeated
     #[arg(long = "system", value_name = "NAME=SYSTEM", value_parser = system)]
     pub systems: Vec<(String, System)>,
     /// Folder made by `hostler bundle create` [default: the one in the cache; fetched or built if there is none]
@@ -235,11 +235,11 @@ async fn rehearsal(arguments: &Up, reporter: &Reporter) -> Result<Rehearsal> {
     let Some(from) = &arguments.from else { return Ok(Rehearsal { like: Some(like), snapshot: None }) };
     if file.inventory.control_planes().count() > 1 {
         let what = "a snapshot can be restored only where there is one control plane, and this inventory has several";
-        return Err(Failure::new(ExitStatus::Usage, what, "omit `--from`: the lab's cluster is a new one then").into());
+        return Err(Failure::new(ExitStatus::Usage, what, "omit `--from` to start the lab with a new cluster").into());
     }
     let from = from.clone().or_else(|| newest(&file.inventory.cluster.name)).ok_or_else(|| {
         let what = format!("there is no snapshot of {} on this computer", file.inventory.cluster.name);
-        Failure::new(ExitStatus::Usage, what, "pass its file with `--from FILE`; without `--from` the lab's cluster is a new one")
+        Failure::new(ExitStatus::Usage, what, "pass its file with `--from FILE`, or omit `--from` to start the lab with a new cluster")
     })?;
     let snapshot = super::rebuild::chosen(&file, Some(&from), &arguments.opening, reporter).await?;
     Ok(Rehearsal { like: Some(like), snapshot: Some(snapshot) })

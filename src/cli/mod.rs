@@ -246,7 +246,7 @@ pub fn run() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run_arguments()),
         Err(error) => {
-            let hint = "raise the limits of this shell, which `ulimit -a` shows: of open files, processes and memory";
+            let hint = "raise this shell's limits on open files, processes and memory (`ulimit -a` shows them)";
             let error = Failure::new(ExitStatus::Failed, format!("hostler can't start: {error}"), hint).into();
             tell(&error, &Commands::default());
             ExitCode::from(ExitStatus::Failed as u8)

@@ -208,10 +208,7 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
             );
             return Err(Failure::new(
                 ExitStatus::Refused,
-                format!(
-                    "{name}: `hostKey` in the inventory is not the host key that the new system \
-                    gets"
-                ),
+                format!("{name}: `hostKey` in the inventory does not match the host key that the new system will have"),
                 hint,
             )
             .into());

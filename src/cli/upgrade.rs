@@ -32,7 +32,7 @@ use crate::report::Reporter;
     &[
         ("Upgrade to the version in the inventory, or to the newest version that hostler knows", "hostler upgrade"),
         ("Upgrade to a specific version without a prompt", "hostler upgrade --to 1.36.3 --yes"),
-        ("Go back to the version before, after control planes were upgraded and no worker yet", "hostler upgrade --rollback"),
+        ("Go back to the previous version, as long as no worker has been upgraded", "hostler upgrade --rollback"),
     ],
     help::ALL,
 ))]

@@ -7,7 +7,7 @@ use hostler_core::action::{PowerState, RunOn, Script, output};
 use hostler_core::facts::Contact;
 use hostler_core::plan::Step;
 use hostler_core::protocol::{exit, said as value_of, say};
-use hostler_core::step::{Input, StepId};
+use hostler_core::step::{Input, StepId, StepKind};
 use hostler_core::visible::{last_output, visible};
 use tokio::time::sleep;
 
@@ -99,7 +99,13 @@ pub async fn apply(run: &Run, step: &Step, behind: usize) -> Result<(), StepEnd>
             Ok(Exit::Status(status)) => {
                 return Err(failed(
                     explain(&output, &format!("the step's script ended with exit status {status}")),
-                    "the run log has the full output of the script",
+                    // Other verbs than `up` verify, too, and repair nothing.
+                    match step.id.kind {
+                        StepKind::Probe => {
+                            "`hostler status` shows what is wrong, and `hostler up` repairs what it can; the run log has the full output"
+                        }
+                        _ => "the run log has the full output of the script",
+                    },
                 ));
             }
             Ok(Exit::Signal(signal)) => {

@@ -40,8 +40,8 @@ pub fn like(path: &Path, file: &InventoryFile) -> Result<(Like, Vec<LabMachine>)
     let inventory = &file.inventory;
     let machines = machines(inventory)?;
     if let Endpoint::External { host, port } = &inventory.cluster.endpoint {
-        let what = format!("a lab can't be like this inventory: its endpoint {host}:{port} is a load balancer, which the lab lacks");
-        return Err(usage(&what, "pass a copy of the inventory with another `endpoint`; a snapshot can't be restored with that one"));
+        let what = format!("the lab can't reproduce this inventory: its endpoint {host}:{port} is a load balancer, and the lab has none");
+        return Err(usage(&what, "pass a copy of the inventory with a different `endpoint`; no snapshot can be restored with it"));
     }
     let gateway = gateway(inventory, &machines)?;
     let text = kept(inventory, &file.on_disk)?;
@@ -50,22 +50,26 @@ pub fn like(path: &Path, file: &InventoryFile) -> Result<(Like, Vec<LabMachine>)
 
 fn machines(inventory: &Inventory) -> Result<Vec<LabMachine>> {
     if inventory.machines.len() > MOST {
-        return Err(usage(&format!("a lab has at most {MOST} machines, and this inventory has more"), "pass a copy of it with fewer"));
+        return Err(usage(
+            &format!("a lab has at most {MOST} machines, and this inventory has more"),
+            "pass a copy of the inventory with fewer machines",
+        ));
     }
     let mut all: Vec<LabMachine> = Vec::new();
     for (name, machine) in &inventory.machines {
         let IpAddr::V4(address) = machine.address else {
-            return Err(usage(&format!("{name} has an IPv6 address, and a lab has IPv4 alone"), "pass an inventory with IPv4 addresses"));
+            return Err(usage(
+                &format!("{name} has an IPv6 address, but a lab supports only IPv4"),
+                "pass an inventory with IPv4 addresses",
+            ));
         };
         if [0, 255].contains(&address.octets()[3]) {
-            let what = format!(
-                "{name}'s address {address} is that of a network, or of all of its machines, in the lab, whose network has 254 addresses"
-            );
-            return Err(usage(&what, &format!("pass a copy of the inventory with machines in one network of /{PREFIX}")));
+            let what = format!("{name} can't have the address {address} in the lab: it is the network or broadcast address of a /{PREFIX}");
+            return Err(usage(&what, "pass a copy of the inventory with a different address for it"));
         }
         if let Some(first) = all.first().filter(|first| network(first.address) != network(address)) {
-            let what = format!("a lab is one network of 254 addresses: {name} ({address}) is in another than {}", first.name);
-            return Err(usage(&what, &format!("pass a copy of the inventory with the machines of one network, of /{PREFIX}")));
+            let what = format!("a lab has a single /{PREFIX} network: {name} ({address}) is not in the same one as {}", first.name);
+            return Err(usage(&what, &format!("pass a copy of the inventory with the machines of one /{PREFIX} network")));
         }
         all.push(LabMachine {
             name: name.to_string(),
@@ -88,17 +92,20 @@ fn gateway(inventory: &Inventory, machines: &[LabMachine]) -> Result<Ipv4Addr> {
     let is_vip = |address: Ipv4Addr| matches!(inventory.cluster.endpoint, Endpoint::Vip { address: vip, .. } if vip == IpAddr::V4(address));
     let taken = |address: Ipv4Addr| is_vip(address) || machines.iter().any(|machine| machine.address == address);
     if inventory.cluster.pod_subnet.contains(&IpAddr::V4(HOST)) || inventory.cluster.service_subnet.contains(&IpAddr::V4(HOST)) {
-        let what = format!("a lab can't be like this inventory: its subnet of pods or Services contains {HOST}, the lab's own address");
-        return Err(usage(&what, "pass a copy of the inventory with other subnets; a snapshot can't be restored with those"));
+        let what = format!("the lab can't reproduce this inventory: its pod or Service subnet contains {HOST}, the lab's own address");
+        return Err(usage(&what, "pass a copy of the inventory with different subnets; no snapshot can be restored with them"));
     }
     if let Endpoint::Vip { address: IpAddr::V4(vip), .. } = inventory.cluster.endpoint
         && network(vip) != [a, b, c]
     {
-        let what = format!("a lab is one network of 254 addresses: the VIP {vip} is in another than the machines");
-        return Err(usage(&what, "pass a copy of the inventory with another `endpoint`"));
+        let what = format!("a lab has a single /{PREFIX} network: the VIP {vip} is not in the same one as the machines");
+        return Err(usage(&what, "pass a copy of the inventory with a different `endpoint`"));
     }
     if taken(HOST) {
-        return Err(usage(&format!("a lab can't be like this inventory: {HOST} is the lab's own address"), "pass a copy with another one"));
+        return Err(usage(
+            &format!("the lab can't reproduce this inventory: {HOST} is the lab's own address"),
+            "pass a copy of the inventory with a different address",
+        ));
     }
     let mut free = std::iter::once(1).chain((2..=254).rev()).map(|last| Ipv4Addr::new(a, b, c, last));
     free.find(|address| !taken(*address)).context("no address is free for this computer")

@@ -191,7 +191,7 @@ fn require_same(before: &LabState, options: &Options) -> Result<()> {
     if let (Some(like), Some(before)) = (like, &before.like)
         && like.file == before.file
     {
-        let what = format!("{} has changed since the lab was made like it", like.file.display());
+        let what = format!("{} has changed since the lab was created from it", like.file.display());
         return Err(refused(&what, "run `hostler lab down`, which removes the lab, then this command again"));
     }
     let control_planes = before.machines.iter().filter(|machine| machine.control_plane).count();

@@ -158,7 +158,7 @@ pub async fn press_power_button(machine: &str) -> Result<()> {
     timeout(OBEYS_WITHIN, press)
         .await
         .unwrap_or_else(|_| bail!("QEMU did not answer within {} s", OBEYS_WITHIN.as_secs()))
-        .with_context(|| format!("the power button of {machine} can't be pressed"))
+        .with_context(|| format!("could not press the virtual power button of {machine}"))
 }
 
 /// Reads QEMU's answer to the last command, past its greeting and events.

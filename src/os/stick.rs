@@ -117,7 +117,7 @@ fn compare(image: &mut File, device: &mut File, size: u64) -> Result<()> {
         let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         image.read_exact(&mut wanted[..length])?;
         device.read_exact(&mut found[..length])?;
-        ensure!(wanted[..length] == found[..length], "it returned other data than was written: the stick may be failing");
+        ensure!(wanted[..length] == found[..length], "it returned different data than was written: the stick may be failing");
         left -= length as u64;
     }
     Ok(())

@@ -21,7 +21,7 @@ fn facts_without_an_end_are_bounded() {
         let ran = lab.hostler_within(&["plan"], 400 << 20);
         assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
         assert!(ran.err.contains("apple") && ran.err.contains("unreachable: the output was larger than 17 MB"), "{what}: {}", ran.all());
-        assert!(ran.out.contains("one: kubelet does not run with"), "{what}: {}", ran.all());
+        assert!(ran.out.contains("one: kubelet is not running with"), "{what}: {}", ran.all());
     }
 }
 

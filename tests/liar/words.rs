@@ -46,7 +46,7 @@ fn machines_of_two_architectures_get_their_own_bundles() {
             "{}",
             ran.all()
         );
-        assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
+        assert!(ran.out.contains("one: kubelet is not running with"), "{}", ran.all());
     }
     bundle(&lab.path("cache/bundles/1.36.3-arm64"), 2);
     let manifest = lab.path("cache/bundles/1.36.3-arm64/manifest.json");

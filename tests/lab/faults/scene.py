@@ -190,7 +190,7 @@ class Scene:
         found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)(?: -i \S+)?`(?: finishes it| brings it back| removes the old one| continues when| or correct)", text)
         if found:
             return ["rebuild", found[1]]
-        if re.search(r"hint:.*`hostler up`", text) and verb.status == 3:
+        if re.search(r"hint:.*`hostler up`", text) and verb.status != 0:
             return ["up"]
         return otherwise
 

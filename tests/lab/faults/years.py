@@ -27,9 +27,9 @@ class WrongImage(Fault):
 class Tending(Round):
     everywhere = True
 
-    def __init__(self, name, triggers, plain):
+    def __init__(self, name, machines, triggers, plain):
         self.again = {"upgrade": ["upgrade", "--to", NEW], "rollback": ["upgrade", "--rollback"], "reboot": ["up"]}[name]
-        words = ["reboot"] if name == "reboot" else self.again
+        words = ["reboot", *[machine.name for machine in machines]] if name == "reboot" else self.again
         super().__init__(name, words, triggers=triggers, plain=plain)
 
     def prepare(self, scene):
@@ -91,4 +91,4 @@ def draw(seed, lab, done):
         triggers.append(Trigger(drawn.fault(WrongImage, machine), machine, "upgrade-control-plane", after=chance.choice([0.0, chance.uniform(0, 20)])))
     if chance.random() < 0.6:
         triggers.append(drawn.meanwhile(None, ("hostler",), LENGTH[name]))
-    return Tending(name, triggers, plain=chance.random() < 0.6)
+    return Tending(name, lab.machines, triggers, plain=chance.random() < 0.6)

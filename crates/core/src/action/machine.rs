@@ -388,16 +388,8 @@ pub struct Wipe {
 impl Act for Wipe {
     fn line(&self) -> String {
         let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
-        let links: String = self
-            .links
-            .iter()
-            .map(|(path, real)| {
-                format!(
-                    "; {path} is a symbolic link to {real}, whose content is \
-            deleted"
-                )
-            })
-            .collect();
+        let links: String =
+            self.links.iter().map(|(path, real)| format!("; {path} is a symbolic link: the contents of {real} are deleted")).collect();
         format!("run kubeadm reset, then delete what it leaves behind{kept}{links}")
     }
 

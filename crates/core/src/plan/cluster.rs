@@ -142,7 +142,7 @@ fn renew_kubelets(planner: &mut Planner, cluster: &ClusterFacts, sum: &str, stor
         // It asks for a certificate anew when it starts, and else perhaps not for a while.
         let lacks = kubelets::lacks(facts).filter(|_| cluster.nodes.contains_key(name.as_str()) && !starts);
         let reason = if facts.applied.get(&Applied::Document(Document::Kubelet)).map(String::as_str) != Some(sum) {
-            "kubelet does not run with the current KubeletConfiguration".to_owned()
+            "kubelet is not running with the current KubeletConfiguration".to_owned()
         } else if on_disk != facts.applied.get(&Applied::KubeletFile) {
             "kubelet's configuration was changed on the machine".to_owned()
         } else if repair::has_changed_flags(facts) {

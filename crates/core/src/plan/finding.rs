@@ -128,7 +128,7 @@ impl Inspection<'_> {
     fn system(&mut self, clock_off: Option<&str>) {
         let facts = self.facts;
         if !self.planner.inventory.kubeadm.tolerates_swap() {
-            let matters = "kubelet does not run with swap on";
+            let matters = "kubelet is not running with swap on";
             if !facts.swap.is_empty() {
                 self.unless(Some(StepKind::Swap), "", "swap", facts.swap.join(", "), matters);
             } else if !facts.swap_at_boot.is_empty() {

@@ -506,7 +506,7 @@ impl fmt::Display for Hint {
                 "`hostler bundle encoder` builds one, or says why it can't; or set `transcode.image` to an image that \
                     machines can pull",
             ),
-            Hint::OtherPreset => f.write_str("export a preset with another encoder, or set `preset` to that of another folder"),
+            Hint::OtherPreset => f.write_str("export a preset that uses a different encoder from HandBrake, or set `preset` to the file of another folder's preset"),
             Hint::WriteToken => f.write_str("write the token into that file, readable only by you (mode 600)"),
             Hint::MakeShare(share) => {
                 write!(f, "mount the share at that path, or create the folder on the machine: `mkdir {}`", share.path)

@@ -134,9 +134,9 @@ const CONTROLLERS: &[&str] = &[
 ];
 
 pub const RELIED: &[Relied] = &[
-    path(CLUSTER, &["clusterName"], "", "hostler takes it from the inventory's own key", "cluster.name"),
-    path(CLUSTER, &["kubernetesVersion"], "", "hostler takes it from the inventory's own key", "cluster.version"),
-    path(CLUSTER, &["controlPlaneEndpoint"], "", "hostler takes it from the inventory's own key", "cluster.endpoint"),
+    path(CLUSTER, &["clusterName"], "", "hostler takes it from `cluster.name`", "cluster.name"),
+    path(CLUSTER, &["kubernetesVersion"], "", "hostler takes it from `cluster.version`", "cluster.version"),
+    path(CLUSTER, &["controlPlaneEndpoint"], "", "hostler takes it from `cluster.endpoint`", "cluster.endpoint"),
     path(CLUSTER, &["networking", "podSubnet"], "", PODS, POD_SUBNET),
     path(CLUSTER, &["networking", "serviceSubnet"], "", SERVICES, SERVICE_SUBNET),
     path(CLUSTER, &["networking", "dnsDomain"], "cluster.local", DOMAIN, ""),
