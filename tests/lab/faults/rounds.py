@@ -82,6 +82,9 @@ class Round:
         """Makes the machines that are to come in new, and gone from the cluster where the verb is not `rebuild`."""
         prepare(self, scene)
 
+    def settled(self, scene):
+        """Runs what is due once `again` says that there is nothing left to do."""
+
     def left(self, scene):
         """What the verb did not do though it says that there is nothing left to do; else None."""
 
@@ -193,6 +196,7 @@ def play(round_, scene):
                 remarks.append(f"{fault}: {said}")
         scene.mend([trigger.fault for trigger in round_.triggers if trigger.fired] + round_.before)
         ways, runs = scene.settle(verb, round_.again)
+        round_.settled(scene)
         troubles = scene.calm()
         if troubles:
             raise Failed("; ".join(troubles))
