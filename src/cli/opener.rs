@@ -48,14 +48,10 @@ impl Opening {
     /// # Errors
     /// A [`Failure`] with [`ExitStatus::Usage`]: something opens a snapshot, and there is none.
     pub fn only_with_from(&self, from: bool) -> Result<()> {
-        let given = match (self.passphrase.is_given(), self.identities.is_empty()) {
-            (true, _) => "--passphrase-file",
-            (_, false) => "--identity",
-            _ => return Ok(()),
-        };
-        if from {
+        if from || !self.passphrase.is_given() && self.identities.is_empty() {
             return Ok(());
         }
+        let given = if self.passphrase.is_given() { "--passphrase-file" } else { "--identity" };
         let message = format!("`{given}` opens a snapshot, but no snapshot is restored");
         Err(Failure::new(ExitStatus::Usage, message, format!("add `--from`, or omit `{given}`")).into())
     }

@@ -25,7 +25,7 @@ os.environ.setdefault("HOSTLER_LAB", "faults")
 import rounds  # noqa: E402
 import table  # noqa: E402
 import years  # noqa: E402
-from machine import Failed, Lab  # noqa: E402
+from machine import Lab  # noqa: E402
 from scene import Scene  # noqa: E402
 from secret import Secrets  # noqa: E402
 from verb import SILENCE  # noqa: E402
@@ -41,14 +41,7 @@ def cluster(lab, scene):
     verb = scene.run("up")
     if verb.status != 0 or scene.calm():
         say("the lab is made anew")
-        lab.up()
-        scene.read_inventory()
-        for file in scene.home.glob(".config/hostler/*"):
-            file.unlink()
-        verb = scene.run("up")
-        troubles = scene.calm() if verb.status == 0 else [verb.shown[-2000:]]
-        if troubles:
-            raise Failed(f"there is no healthy cluster to begin with: {'; '.join(troubles)}")
+        scene.renew()
 
 
 def campaign(hostler, draw, seed, count, planes, workers, work):

@@ -80,7 +80,26 @@ class Round:
 
     def prepare(self, scene):
         """Makes the machines that are to come in new, and gone from the cluster where the verb is not `rebuild`."""
-        prepare(self, scene)
+        if not self.new:
+            return
+        scene.blank(self.new)
+        if self.name == "rebuild":
+            # It has another host key than the inventory says, which a person looks at.
+            scene.pin(self.new)
+            return
+        if self.name != "whole":
+            for machine in self.new:
+                verb = scene.start(["remove", machine.name, "--dead"]).wait()
+                # A node is Ready for a while after its machine has gone.
+                until = time.monotonic() + 180
+                while verb.status == 3 and "its node is Ready" in verb.shown and time.monotonic() < until:
+                    verb = scene.start(["remove", machine.name, "--dead"]).wait()
+                if verb.status not in (0, 4):
+                    raise Failed(f"`remove {machine} --dead` ended with {verb.status}: {verb.shown[-600:]}")
+        else:
+            for file in scene.home.glob(".config/hostler/*"):
+                file.unlink()
+        scene.pin(self.new)
 
     def settled(self, scene):
         """Runs what is due once `again` says that there is nothing left to do."""
@@ -147,29 +166,6 @@ def draw(seed, lab, done):
     if chance.random() < 0.45:
         triggers.append(drawn.meanwhile(None, ("hostler",), 6 if name == "mend" else 25))
     return Round(name, words, new, before, triggers, plain=chance.random() < 0.6)
-
-
-def prepare(round_, scene):
-    if not round_.new:
-        return
-    scene.blank(round_.new)
-    if round_.name == "rebuild":
-        # It has another host key than the inventory says, which a person looks at.
-        scene.pin(round_.new)
-        return
-    if round_.name != "whole":
-        for machine in round_.new:
-            verb = scene.start(["remove", machine.name, "--dead"]).wait()
-            # A node is Ready for a while after its machine has gone.
-            until = time.monotonic() + 180
-            while verb.status == 3 and "its node is Ready" in verb.shown and time.monotonic() < until:
-                verb = scene.start(["remove", machine.name, "--dead"]).wait()
-            if verb.status not in (0, 4):
-                raise Failed(f"`remove {machine} --dead` ended with {verb.status}: {verb.shown[-600:]}")
-    else:
-        for file in scene.home.glob(".config/hostler/*"):
-            file.unlink()
-    scene.pin(round_.new)
 
 
 def play(round_, scene):

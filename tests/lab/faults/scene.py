@@ -70,6 +70,19 @@ class Scene:
         self.inventory.write_text(text + self.more, encoding="utf-8")
         self.pin(self.lab.machines)
 
+    def renew(self, version=None):
+        """A healthy cluster on new machines, of that version, else of the newest."""
+        self.lab.up()
+        self.read_inventory()
+        if version:
+            self.version(version)
+        for file in self.home.glob(".config/hostler/*"):
+            file.unlink()
+        verb = self.run("up")
+        troubles = self.calm() if verb.status == 0 else [verb.shown[-2000:]]
+        if troubles:
+            raise Failed(f"there is no healthy cluster to begin with: {'; '.join(troubles)}")
+
     def mark(self):
         """Something that the cluster has to keep."""
         self.kept = f"{time.time_ns():x}"

@@ -37,10 +37,11 @@ class Tending(Round):
         if self.name == "reboot":
             return
         if versions(lab) != {OLD}:
-            renew(scene)
+            scene.renew(OLD)
+            scene.mark()
         if self.name == "rollback":
             # Until the control plane has the new version, and no worker has.
-            turn = [machine for machine in lab.machines if not machine.control_plane][0]
+            turn = lab.workers[0]
             kill = Trigger(Killed(None, None), turn, "make-way")
             verb = scene.disturbed(["upgrade", "--to", NEW], [kill], True)
             if not kill.injected or versions(lab) == {NEW}:
@@ -65,20 +66,6 @@ class Tending(Round):
 def versions(lab):
     found = lab.kubectl("get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.kubeletVersion}", check=False)
     return {version.lstrip("v") for version in found.split()}
-
-
-def renew(scene):
-    """A cluster of the old version, on new machines."""
-    scene.lab.up()
-    scene.read_inventory()
-    for file in scene.home.glob(".config/hostler/*"):
-        file.unlink()
-    scene.version(OLD)
-    verb = scene.run("up")
-    troubles = scene.calm() if verb.status == 0 else [verb.shown[-2000:]]
-    if troubles:
-        raise Failed(f"there is no healthy cluster to begin with: {'; '.join(troubles)}")
-    scene.mark()
 
 
 def draw(seed, lab, done):

@@ -61,6 +61,14 @@ pub struct Deviation {
     pub instead: &'static str,
 }
 
+impl Deviation {
+    /// Of a setting below these keys of a document, of which only the value is wrong.
+    fn of_value(document: &str, keys: &[&str], setting: String, why: &'static str) -> Deviation {
+        let place = ["kubeadm", document].iter().chain(keys).map(|key| (*key).to_owned()).collect();
+        Deviation { place, setting, value_only: true, why, instead: "" }
+    }
+}
+
 /// All settings in the inventory's fragments that differ, once merged, from what hostler relies on.
 ///
 /// # Errors
@@ -166,6 +174,11 @@ impl May {
 }
 
 impl At {
+    /// The value of a flag that counts: its last one.
+    fn last(&self, document: &Value) -> Option<String> {
+        self.values(document).last().and_then(Value::as_str).map(str::to_owned)
+    }
+
     /// The effective values in a document, in their order; none if it is not set.
     fn values(&self, document: &Value) -> Vec<Value> {
         let at = |keys: &[&str]| keys.iter().try_fold(document, |value, key| value.get(*key));

@@ -299,7 +299,7 @@ fn node(
         return Ok(before);
     }
     let mut before = before;
-    before.push(Need::IfPlanned(StepKind::ReconnectKubelet.of(name)));
+    before.push(StepKind::ReconnectKubelet.of(name).if_planned());
     if !done {
         before = make_way(planner, (api_via, cluster), name, &format!("{name} is about to be upgraded"), before);
         let (set, programs) = wanted::programs(manifest, machine.role);

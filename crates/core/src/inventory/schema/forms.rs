@@ -48,6 +48,12 @@ macro_rules! below {
         "(?!\\.{1,2}(/|$))[^/*?\\x00-\\x1f]+(/(?!\\.{1,2}(/|$))[^/*?\\x00-\\x1f]+)*/*"
     };
 }
+// `nfs://HOST`, where the host is not each machine itself.
+macro_rules! nfs {
+    () => {
+        concat!("nfs://(?!localhost/)([^/:@\\[\\]\\s]+|\\[", v6!(), "\\])")
+    };
+}
 macro_rules! server {
     () => {
         "^https?://(?![^/]*@)(?!(localhost|127\\.[0-9.]+|0\\.0\\.0\\.0|\\[::1?\\])([:/]|$))"
@@ -125,15 +131,9 @@ pub const WWID: Form = Form { what: "a worldwide name", pattern: SERIAL.pattern 
 pub const BY_PATH: Form = Form { what: "a name in /dev/disk/by-path", pattern: "^/dev/disk/by-path/(?!.*-part)[A-Za-z0-9._:+-]{1,128}$" };
 pub const PUBLIC_KEY: Form = Form { what: "a public key", pattern: "^\\s*(ssh-|ecdsa-sha2-|sk-)\\S+\\s+[A-Za-z0-9+/]+=*(\\s.*)?$" };
 
-pub const SHARE: Form = Form {
-    what: "nfs://HOST/PATH or path:/PATH",
-    pattern: concat!("^(nfs://(?!localhost/)([^/:@\\[\\]\\s]+|\\[", v6!(), "\\])|path:)/", below!(), "$"),
-};
+pub const SHARE: Form = Form { what: "nfs://HOST/PATH or path:/PATH", pattern: concat!("^(", nfs!(), "|path:)/", below!(), "$") };
 /// A share, or a path.
-pub const DESTINATION: Form = Form {
-    what: "nfs://HOST/PATH or a path",
-    pattern: concat!("^(nfs://(?!localhost/)([^/:@\\[\\]\\s]+|\\[", v6!(), "\\])|path:)?/", below!(), "$"),
-};
+pub const DESTINATION: Form = Form { what: "nfs://HOST/PATH or a path", pattern: concat!("^(", nfs!(), "|path:)?/", below!(), "$") };
 /// ISO 639-2 has no such languages, and a film's audio none of these names.
 pub const LANGUAGE: Form = Form { what: "a language", pattern: "^(?!(all|any)$)[a-z]{3}$" };
 pub const DAYS: Form = Form { what: "days, or `forever`", pattern: "^(0*[1-9][0-9]{0,3}d|forever)$" };

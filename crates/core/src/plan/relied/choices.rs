@@ -127,10 +127,7 @@ pub const RESOLV_CONF_KEY: &str = "resolvConf";
 
 /// Values in the merged document that kubelet would not start with.
 pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
-    let mut add = |key: &str, why| {
-        let place = ["kubeadm", KUBELET, key].map(str::to_owned).to_vec();
-        found.push(Deviation { place, setting: key.to_owned(), value_only: true, why, instead: "" });
-    };
+    let mut add = |key: &str, why| found.push(Deviation::of_value(KUBELET, &[key], key.to_owned(), why));
     for choice in CHOICES {
         if document.get(choice.key).is_some_and(|value| !value.is_null() && !(choice.fits)(value)) {
             add(choice.key, choice.why);

@@ -3,7 +3,7 @@
 
 use serde_yaml::Value;
 
-use super::settings::CLUSTER;
+use super::settings::{API, CLUSTER};
 use super::{At, Deviation};
 use crate::inventory::{Inventory, within};
 use crate::protocol::path as paths;
@@ -37,19 +37,16 @@ pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Devia
             let is_file = FILES.iter().any(|end| name.ends_with(end)) && value.starts_with('/');
             let is_there = MOUNTED.iter().chain(&mounts).any(|mount| within(value, mount.trim_end_matches('/')));
             if is_file && !is_there {
-                let place = ["kubeadm", CLUSTER, program, "extraArgs"].map(str::to_owned).to_vec();
-                found.push(Deviation { place, setting: format!("{name}: {value}"), value_only: true, why: NOT_MOUNTED, instead: "" });
+                found.push(Deviation::of_value(CLUSTER, &[program, "extraArgs"], format!("{name}: {value}"), NOT_MOUNTED));
             }
         }
     }
-    let ranges = At::Flag(&["apiServer", "extraArgs"], "service-node-port-range").values(document);
-    let range =
-        ranges.last().and_then(|text| text.as_str()?.split_once('-')).and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    let range = At::Flag(API, "service-node-port-range").last(document);
+    let range = range.as_deref().and_then(|text| text.split_once('-')).and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
     let (from, to) = range.unwrap_or(NODE_PORTS);
     if let Some(films) = inventory.transcode.as_ref().filter(|films| !(from..=to).contains(&films.page_port)) {
-        let place = ["kubeadm", CLUSTER, "apiServer", "extraArgs"].map(str::to_owned).to_vec();
         let setting = format!("service-node-port-range: {from}-{to} without {}", films.page_port);
-        found.push(Deviation { place, setting, value_only: true, why: NO_PAGE, instead: "" });
+        found.push(Deviation::of_value(CLUSTER, API, setting, NO_PAGE));
     }
 }
 

@@ -37,14 +37,8 @@ const RENEWED_TOO_LATE: &str = "nodes would be NotReady again and again: kubelet
 
 /// Values in the merged documents that are too small.
 pub fn deviations(cluster: &Value, kubelet: &Value, found: &mut Vec<Deviation>) {
-    let value = |list, flag| {
-        let values = At::Flag(list, flag).values(cluster);
-        values.last().and_then(Value::as_str).map(str::to_owned)
-    };
-    let mut add = |document: &str, keys: &[&str], setting: String, why| {
-        let place = ["kubeadm", document].iter().chain(keys).map(|key| (*key).to_owned()).collect();
-        found.push(Deviation { place, setting, value_only: true, why, instead: "" });
-    };
+    let value = |list, flag| At::Flag(list, flag).last(cluster);
+    let mut add = |document: &str, keys: &[&str], setting: String, why| found.push(Deviation::of_value(document, keys, setting, why));
     for Least { list, flag, read, least, why } in LEAST {
         if let Some(text) = value(list, flag).filter(|text| read(text).is_some_and(|number| number > 0.0 && number < *least)) {
             add(CLUSTER, list, format!("{flag}: {text}"), *why);

@@ -57,8 +57,7 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
         for (key, value) in document.get(map.key).and_then(Value::as_mapping).into_iter().flatten() {
             let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
             if !map.keys.contains(&key) || !(map.fits)(text) {
-                let place = ["kubeadm", KUBELET, map.key, key].map(str::to_owned).to_vec();
-                found.push(Deviation { place, setting: format!("{}.{key}: {text}", map.key), value_only: true, why: map.why, instead: "" });
+                found.push(Deviation::of_value(KUBELET, &[map.key, key], format!("{}.{key}: {text}", map.key), map.why));
             }
         }
     }
@@ -68,8 +67,7 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
 fn without_grace(document: &Value, found: &mut Vec<Deviation>) {
     for key in document.get("evictionSoft").and_then(Value::as_mapping).into_iter().flatten().filter_map(|(key, _)| key.as_str()) {
         if document.get("evictionSoftGracePeriod").and_then(|periods| periods.get(key)).is_none() {
-            let place = ["kubeadm", KUBELET, "evictionSoft", key].map(str::to_owned).to_vec();
-            found.push(Deviation { place, setting: format!("evictionSoft.{key}"), value_only: true, why: NO_GRACE, instead: "" });
+            found.push(Deviation::of_value(KUBELET, &["evictionSoft", key], format!("evictionSoft.{key}"), NO_GRACE));
         }
     }
 }
