@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_a_lab_can_not_be_like_is_told() {
         for (text, why) in [
-            ("machines: {a: 10.0.0.1, b: 10.0.1.1}", "b (10.0.1.1) is in another than a"),
+            ("machines: {a: 10.0.0.1, b: 10.0.1.1}", "b (10.0.1.1) is not in the same one as a"),
             ("machines: {a: fd00::1}\ncluster: {podSubnet: fd00:244::/56, serviceSubnet: fd00:96::/112}", "a has an IPv6 address"),
             ("machines: {a: {address: 10.77.0.1, role: control-plane}}", "10.77.0.1 is the lab's own address"),
             (
