@@ -13,6 +13,7 @@ test_packages=(
     diffutils procps util-linux                       # the facts of a machine
     python3 python3-jsonschema                        # the schema of the inventory
     dvdauthor ffmpeg genisoimage handbrake-cli        # films
+    ntfs-3g                                           # a library on a USB disk
     chromium chromium-driver                          # the status page
     debian-archive-keyring mmdebstrap xz-utils        # a bundle built from source, for its kubeadm
 )

@@ -43,36 +43,8 @@ ready 2
 empty
 
 row "a Service of two replicas, which a client asks from now on"
-image=$(on rainbowdash /opt/hostler/current/bin/crictl images -o json | sed -n 's/.*"\([^"]*hostler:[^"]*\)".*/\1/p' | head -n 1)
-[ -n "$image" ]
-sed "s|IMAGE|$image|" << 'END' | kubectl apply -f - > /dev/null
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      topologySpreadConstraints:
-        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
-      # The control plane is no machine of its own here.
-      tolerations: [{operator: Exists, effect: NoSchedule}]
-      containers:
-        - name: web
-          image: IMAGE
-          imagePullPolicy: Never
-          args: [probe, --expect, "1", --each, localhost, --any, localhost]
-          readinessProbe: {httpGet: {path: /who, port: 8080}, periodSeconds: 1}
-          # Who looked it up a moment ago still comes.
-          lifecycle: {preStop: {sleep: {seconds: 3}}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
-END
+# Nothing keeps a replica from being evicted, and the control plane is no machine of its own here.
+web rainbowdash 2 0 3 "{operator: Exists, effect: NoSchedule}"
 two_answer
 poll web http://10.77.0.11:30080/who &
 poller=$!

@@ -69,6 +69,14 @@ empty() { up 0 && says "nothing to do"; }
 on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
+# web VIA REPLICAS LEAST PAUSE [TOLERATIONS]: a Service of that many replicas on port 30080, of which LEAST are never evicted, as web.yaml says.
+web() {
+    local image
+    image=$(on "$1" /opt/hostler/current/bin/crictl images -o json | sed -n 's/.*"\([^"]*hostler:[^"]*\)".*/\1/p' | head -n 1)
+    [ -n "$image" ] || { echo "$1 has no image of hostler's" >&2; return 1; }
+    sed "s|IMAGE|$image|; s|REPLICAS|$2|; s|LEAST|$3|; s|PAUSE|$4|; s|TOLERATIONS|${5:-}|" "$(dirname "${BASH_SOURCE[0]}")/web.yaml" | kubectl apply -f - > /dev/null
+    kubectl rollout status deployment web --timeout 120s > /dev/null
+}
 # What a person reads on a machine that was installed anew.
 host_key() { on "$1" ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | awk '{ print $2 }'; }
 not_ready() { [ "$(kubectl get node "$1" --no-headers 2> /dev/null | awk '{ print $2 }')" = NotReady ]; }

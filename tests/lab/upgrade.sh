@@ -48,39 +48,7 @@ grep -q "gate.*InTreePluginPortworxUnregister" "$work/out"
 kubelets "$from"
 
 row "a Service of two replicas, which a client asks from now on; a node that its owner cordoned"
-image=$(on rainbowdash /opt/hostler/current/bin/crictl images -o json | sed -n 's/.*"\([^"]*hostler:[^"]*\)".*/\1/p' | head -n 1)
-[ -n "$image" ]
-sed "s|IMAGE|$image|" << 'END' | kubectl apply -f - > /dev/null
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      topologySpreadConstraints:
-        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
-      containers:
-        - name: web
-          image: IMAGE
-          imagePullPolicy: Never
-          args: [probe, --expect, "1", --each, localhost, --any, localhost]
-          readinessProbe: {httpGet: {path: /who, port: 8080}, periodSeconds: 1}
-          lifecycle: {preStop: {sleep: {seconds: 10}}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web}
-spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
-END
-kubectl rollout status deployment web --timeout 120s > /dev/null
+web rainbowdash 2 1 10
 kubectl cordon fluttershy > /dev/null
 
 row "killed while the control plane is upgraded: up leaves it alone and names the verb, and its script ends by itself"

@@ -6,6 +6,7 @@ mod films;
 mod hardware;
 mod link;
 mod looks;
+mod odd_shares;
 mod page;
 mod pieces;
 mod shares;

@@ -216,6 +216,13 @@ impl Shares {
         fs::read_to_string(self.root.path().join("log")).unwrap_or_default()
     }
 
+    /// Of a film that is being encoded.
+    pub fn encoded_bytes(&self) -> u64 {
+        let parts = files(&self.inbox("work"));
+        let parts = parts.iter().filter(|path| path.to_string_lossy().ends_with(".part.mkv"));
+        parts.filter_map(|path| fs::metadata(path).ok()).map(|part| part.len()).sum()
+    }
+
     /// Whether every film that was taken up has ended, and none is waiting to be.
     pub fn is_idle(&self) -> bool {
         let Ok(ledger) = fs::read_dir(self.inbox("ledger")) else { return false };

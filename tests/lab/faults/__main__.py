@@ -63,7 +63,7 @@ def campaign(hostler, draw, seed, count, planes, workers, work):
         each = rounds.every_file(lab) if seed == "files" else rounds.from_seed(seed, lab, before, count, draw)
         for number, round_ in enumerate(each, 1):
             name = f"{seed}.{number}"
-            planned = ", ".join(f"{trigger.fault.kind} on {trigger.fault.machine}" for trigger in round_.triggers)
+            planned = ", ".join(f"{trigger.fault.kind} on {trigger.fault.machine}" for trigger in round_.all_triggers)
             say(f"round {name}: {' '.join(round_.words)}; new: {', '.join(map(str, round_.new)) or 'none'}; {planned}".rstrip("; "))
             result = rounds.play(round_, scene)
             result |= {"round": name, "planes": planes}

@@ -68,15 +68,20 @@ class Draw:
 
 
 class Round:
-    """`words`: the verb. `new`: machines that come in. `before`: faults that are there before it begins."""
+    """`words`: the verb. `new`: machines that come in. `before`: faults that are there before it begins. `then`: triggers of the runs after it."""
 
     # What is run until there is nothing left to do.
     again = ["up"]
     # The verb has to do with all machines.
     everywhere = False
 
-    def __init__(self, name, words, new=(), before=(), triggers=(), plain=True):
+    def __init__(self, name, words, new=(), before=(), triggers=(), plain=True, then=()):
         self.name, self.words, self.new, self.before, self.triggers, self.plain = name, words, list(new), list(before), list(triggers), plain
+        self.then = [list(each) for each in then]
+
+    @property
+    def all_triggers(self):
+        return [*self.triggers, *(trigger for each in self.then for trigger in each)]
 
     def prepare(self, scene):
         """Makes the machines that are to come in new, and gone from the cluster where the verb is not `rebuild`."""
@@ -174,29 +179,38 @@ def play(round_, scene):
     scene.verbs = []
     round_.prepare(scene)
     # In a round that makes a machine anew, nobody else is to be harmed.
-    hit = {trigger.fault.machine for trigger in round_.triggers} | {fault.machine for fault in round_.before} | set(round_.new)
+    hit = {trigger.fault.machine for trigger in round_.all_triggers} | {fault.machine for fault in round_.before} | set(round_.new)
     bystanders = {machine: machine.began() for machine in lab.machines if machine not in hit and not round_.everywhere}
     for fault in round_.before:
         fault.inject(scene)
     started = time.monotonic()
     verb = scene.disturbed(round_.words, round_.triggers, round_.plain)
-    faults = [(trigger.fault, trigger.when) for trigger in round_.triggers if trigger.injected] + [(fault, "before it") for fault in round_.before]
+    faults = [(trigger.fault, trigger.when, verb) for trigger in round_.triggers if trigger.injected] + [(fault, "before it", verb) for fault in round_.before]
+    fired = [trigger.fault for trigger in round_.triggers if trigger.fired] + round_.before
+    for triggers in round_.then:
+        if verb.status == 0 or verb.hung:
+            break
+        # The same verb goes on, and is disturbed again.
+        scene.mend(fired)
+        verb = scene.disturbed(round_.again, triggers, round_.plain)
+        faults += [(trigger.fault, trigger.when, verb) for trigger in triggers if trigger.injected]
+        fired = [trigger.fault for trigger in triggers if trigger.fired]
     remarks = []
     ways, runs, broken = [], 0, None
     try:
         if verb.hung:
             raise Failed("it hangs")
-        for fault, _ in faults:
-            said = fault.judge(verb)
+        for fault, _, during in faults:
+            said = fault.judge(during)
             if said:
                 remarks.append(f"{fault}: {said}")
-        scene.mend([trigger.fault for trigger in round_.triggers if trigger.fired] + round_.before)
+        scene.mend(fired)
         ways, runs = scene.settle(verb, round_.again)
         round_.settled(scene)
         troubles = scene.calm()
         if troubles:
             raise Failed("; ".join(troubles))
-        for fault, _ in faults:
+        for fault, _, _ in faults:
             left = fault.left()
             if left:
                 raise Failed(left)
@@ -216,7 +230,7 @@ def play(round_, scene):
         if "panicked at" in each.shown or "panicked at" in each.log:
             remarks.append(f"hostler {each.words[0]} panicked")
     results = []
-    for fault, when in faults:
+    for fault, when, during in faults:
         results.append(
             {
                 "kind": fault.kind,
@@ -224,7 +238,7 @@ def play(round_, scene):
                 "detail": fault.detail,
                 "verb": " ".join(round_.words[:1]) + (" (from nothing)" if round_.name == "whole" else " (mending)" if round_.name == "mend" else ""),
                 "step": when,
-                "outcome": outcome(fault, verb, ways, runs, broken),
+                "outcome": outcome(fault, during, ways, runs, broken),
             }
         )
     return {

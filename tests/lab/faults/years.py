@@ -27,10 +27,10 @@ class WrongImage(Fault):
 class Tending(Round):
     everywhere = True
 
-    def __init__(self, name, machines, triggers, plain):
+    def __init__(self, name, machines, triggers, plain, then=()):
         self.again = {"upgrade": ["upgrade", "--to", NEW], "rollback": ["upgrade", "--rollback"], "reboot": ["up"]}[name]
         words = ["reboot", *[machine.name for machine in machines]] if name == "reboot" else self.again
-        super().__init__(name, words, triggers=triggers, plain=plain)
+        super().__init__(name, words, triggers=triggers, plain=plain, then=then)
 
     def prepare(self, scene):
         lab = scene.lab
@@ -69,14 +69,22 @@ def versions(lab):
 
 
 def draw(seed, lab, done):
-    """The round of a seed."""
+    """The round of a seed: faults of the verb, and of the runs after it, as long as it has not ended well."""
     drawn = Draw(seed, lab, done)
     chance = drawn.chance
     name = chance.choices(["upgrade", "rollback", "reboot"], [6, 2, 2])[0]
-    triggers = [drawn.meanwhile(chance.choice(lab.machines), WHERES, LENGTH[name]) for _ in range(chance.randint(2, 4))]
+    length = LENGTH[name]
+
+    def some(steps, count):
+        triggers = [drawn.meanwhile(chance.choice(lab.machines), WHERES, steps) for _ in range(count)]
+        if chance.random() < 0.6:
+            triggers.append(drawn.meanwhile(None, ("hostler",), steps))
+        return triggers
+
+    triggers = some(length, chance.randint(2, 3))
     if name == "upgrade" and chance.random() < 0.4:
         machine = chance.choice(lab.control_planes)
         triggers.append(Trigger(drawn.fault(WrongImage, machine), machine, "upgrade-control-plane", after=chance.choice([0.0, chance.uniform(0, 20)])))
-    if chance.random() < 0.6:
-        triggers.append(drawn.meanwhile(None, ("hostler",), LENGTH[name]))
-    return Tending(name, lab.machines, triggers, plain=chance.random() < 0.6)
+    # A run that goes on has fewer steps left each time.
+    then = [some(length // (2 + number), 1) for number in range(chance.randint(1, 3))] if name == "upgrade" else []
+    return Tending(name, lab.machines, triggers, chance.random() < 0.6, then)
