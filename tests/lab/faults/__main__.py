@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """faults HOSTLER [SEED] [COUNT] [CONTROL_PLANES] [WORKERS]: faults at random moments of `up`, `add` and `rebuild`, on the lab's real machines.
-faults HOSTLER years [SEED] [COUNT] [CONTROL_PLANES] [WORKERS]: the same with `upgrade`, `upgrade --rollback` and `reboot`.
+faults HOSTLER years [SEED] [COUNT] [CONTROL_PLANES] [WORKERS]: the same with the verbs of a cluster's years, as years.py names them.
 faults HOSTLER files [CONTROL_PLANES] [WORKERS]: every file that hostler and kubeadm put on a machine cut in half, one after the other.
 
 As root; it draws rounds from SEED until at least COUNT faults (10) were injected. A round makes machines new or harms them, runs a verb,

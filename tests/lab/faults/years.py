@@ -1,14 +1,17 @@
-"""Rounds of the verbs of a cluster's years: `upgrade`, `upgrade --rollback` and `reboot`; drawn from a seed."""
+"""Rounds of the verbs of a cluster's years: `upgrade`, `upgrade --rollback`, `reboot`, `shutdown` with `start`, and `snapshot create`; drawn from a seed."""
 
 from kind import Fault
 from kinds_hostler import Killed
-from machine import Failed
+from machine import Failed, run
 from rounds import Draw, Round
 from scene import Trigger
 
 OLD, NEW = "1.36.1", "1.36.3"
 # So many steps begin in each, about.
-LENGTH = {"upgrade": 16, "rollback": 8, "reboot": 8}
+LENGTH = {"upgrade": 16, "rollback": 8, "reboot": 8, "shutdown": 6, "snapshot": 1}
+WORDS = {"upgrade": ["upgrade", "--to", NEW], "rollback": ["upgrade", "--rollback"], "shutdown": ["shutdown"], "snapshot": ["snapshot", "create"]}
+# What a person types next, whatever came of the verb; else the same again.
+AFTER = {"reboot": ["up"], "shutdown": ["start"], "snapshot": ["up"]}
 WHERES = ("any", "node")
 
 
@@ -28,13 +31,13 @@ class Tending(Round):
     everywhere = True
 
     def __init__(self, name, machines, triggers, plain, then=()):
-        self.again = {"upgrade": ["upgrade", "--to", NEW], "rollback": ["upgrade", "--rollback"], "reboot": ["up"]}[name]
-        words = ["reboot", *[machine.name for machine in machines]] if name == "reboot" else self.again
+        words = WORDS.get(name) or ["reboot", *[machine.name for machine in machines]]
+        self.again = AFTER.get(name, words)
         super().__init__(name, words, triggers=triggers, plain=plain, then=then)
 
     def prepare(self, scene):
         lab = scene.lab
-        if self.name == "reboot":
+        if self.name in AFTER:
             return
         if versions(lab) != {OLD}:
             scene.renew(OLD)
@@ -57,6 +60,14 @@ class Tending(Round):
         found = versions(scene.lab)
         if wanted and found != wanted:
             return f"kubelets have the versions {', '.join(sorted(found))}, not {', '.join(wanted)}"
+        if self.name == "snapshot":
+            # One that was interrupted is in the way of no other, and is not taken for a whole one.
+            verb = scene.run("snapshot", "create")
+            files = sorted((scene.home / ".local/share/hostler/snapshots").glob("*.tar.gz"))
+            if verb.status != 0 or not files:
+                return f"no snapshot can be created any more: status {verb.status}"
+            for file in files:
+                run(scene.lab.hostler, "snapshot", "verify", file)
         cordoned = scene.lab.kubectl("get", "nodes", "-o", "jsonpath={.items[*].spec.unschedulable}")
         if cordoned:
             return "a node is still cordoned"
@@ -72,7 +83,7 @@ def draw(seed, lab, done):
     """The round of a seed: faults of the verb, and of the runs after it, as long as it has not ended well."""
     drawn = Draw(seed, lab, done)
     chance = drawn.chance
-    name = chance.choices(["upgrade", "rollback", "reboot"], [6, 2, 2])[0]
+    name = chance.choices([*LENGTH], [6, 2, 2, 2, 1])[0]
     length = LENGTH[name]
 
     def some(steps, count):
