@@ -250,6 +250,9 @@ fn with_what_stops_up(
     // These manifests are of the version to upgrade to; `up` would take those of the running one.
     up.refusals.retain(|refusal| goal.version().is_none() || !matches!(refusal.why, Why::BundleVersion { .. }));
     if up.steps.is_empty() && !up.refusals.is_empty() {
+        // The same reason once, with what helps.
+        let same = |refusal: &Refusal| up.refusals.iter().any(|other| (&other.machine, &other.why) == (&refusal.machine, &refusal.why));
+        plan.refusals.retain(|refusal| !(sends(refusal) && same(refusal)));
         plan.refusals.iter_mut().filter(|refusal| sends(refusal)).for_each(|refusal| refusal.hint = Hint::SolveTheRest);
         let stops: Vec<Refusal> = up.refusals.into_iter().filter(|refusal| !plan.refusals.contains(refusal)).collect();
         plan.refusals.splice(0..0, stops);

@@ -161,7 +161,7 @@ pub enum Why {
         cluster: String,
         by: Option<MachineName>,
     },
-    /// An upgrade: there is no cluster, or none that answers.
+    /// An upgrade.
     NoClusterToUpgrade,
     Downgrade {
         is: String,

@@ -48,13 +48,18 @@ pub fn explain(planner: &mut Planner) {
     if alone.is_some_and(|name| planner.refused.contains(name)) {
         return;
     }
-    let answers = control_planes().filter_map(|(name, _)| Some((name.clone(), answer(planner.facts.get(name)?)?))).collect();
+    let answers = answers(planner);
     let otherwise = match alone_and_reached {
         Some((name, _)) => Hint::LookAtControlPlane(name.clone()),
         None => Hint::BringControlPlanesBack { look: true },
     };
     let hint = hint(planner, otherwise);
     planner.refuse(None, Why::NoApi { answers }, hint);
+}
+
+/// What the control planes that were reached say instead.
+pub fn answers(planner: &Planner) -> Vec<(MachineName, String)> {
+    planner.inventory.control_planes().filter_map(|(name, _)| Some((name.clone(), answer(planner.facts.get(name)?)?))).collect()
 }
 
 /// What to do where no API server answers: wait, if one may still be starting.

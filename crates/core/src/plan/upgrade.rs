@@ -131,9 +131,13 @@ fn look(planner: &mut Planner) {
     }
     let Some(ApiVia { cluster, .. }) = planner.api_via else {
         if !planner.cluster_refused {
-            let hint = silence::hint(planner, Hint::BringControlPlanesBack { look: false });
-            let hint = if planner.cluster_exists() { hint } else { Hint::MakeCluster };
-            planner.refuse(None, Why::NoClusterToUpgrade, hint);
+            let (why, hint) = if planner.cluster_exists() {
+                let hint = silence::hint(planner, Hint::BringControlPlanesBack { look: false });
+                (Why::NoApi { answers: silence::answers(planner) }, hint)
+            } else {
+                (Why::NoClusterToUpgrade, Hint::MakeCluster)
+            };
+            planner.refuse(None, why, hint);
         }
         return;
     };
