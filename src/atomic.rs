@@ -92,6 +92,19 @@ impl New {
     }
 }
 
+impl New {
+    /// As [`finish`](New::finish), with the owner of the file that it replaces, where this user can set that.
+    ///
+    /// # Errors
+    /// As [`finish`](New::finish).
+    pub fn finish_owned(self, mode: u32) -> io::Result<()> {
+        if let Ok(old) = fs::metadata(&self.file) {
+            let _ = fchown(self.part.as_file(), Some(old.uid()), Some(old.gid()));
+        }
+        self.finish(mode)
+    }
+}
+
 impl Write for New {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.part.write(bytes)
@@ -161,5 +174,11 @@ mod tests {
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(names(folder.path()), ["file", "link"]);
         assert!(rewrite(&folder.path().join("none"), b"").is_err());
+        let mut again = New::beside(&file).unwrap();
+        again.write_all(b"three").unwrap();
+        again.finish_owned(0o600).unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!((fs::read_to_string(&file).unwrap().as_str(), metadata.mode() & 0o7777), ("three", 0o600));
+        assert!(!root || (metadata.uid(), metadata.gid()) == (12, 34));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use hostler_core::protocol::{namespaces, path, port};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -22,12 +22,25 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// admin.conf can't be read.
 pub async fn client() -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(path::ADMIN).with_context(|| format!("{} can't be read", path::ADMIN))?;
+    let context = || format!("{} can't be read", path::ADMIN);
+    let kubeconfig = parsed(&tokio::fs::read_to_string(path::ADMIN).await.with_context(context)?).with_context(context)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.cluster_url = format!("https://127.0.0.1:{}", port::API).parse()?;
     config.tls_server_name = Some("kubernetes".to_owned());
     (config.connect_timeout, config.read_timeout, config.write_timeout) = (Some(LIMIT), Some(LIMIT), Some(LIMIT));
     Ok(Client::try_from(config)?)
+}
+
+/// A kubeconfig. It has keys and tokens, so an error says where it is wrong, and nothing of what is there.
+///
+/// # Errors
+/// It is not a valid one.
+pub fn parsed(text: &str) -> Result<Kubeconfig> {
+    Kubeconfig::from_yaml(text).map_err(|_| {
+        let broken = serde_yaml::from_str::<serde_yaml::Value>(text).err();
+        let place = broken.and_then(|error| error.location()).map(|at| format!(" (line {}, column {})", at.line(), at.column()));
+        anyhow!("it is not a valid kubeconfig{}", place.unwrap_or_default())
+    })
 }
 
 /// Whether the kubelet at this address presents a certificate for it that the cluster signed, and is well. It is asked as API servers ask it.
@@ -110,6 +123,15 @@ mod tests {
     use k8s_openapi::jiff::SignedDuration;
 
     use super::*;
+
+    #[test]
+    fn a_damaged_kubeconfig_is_not_quoted() {
+        for user in ["{client-key-data: S3CRET: x}", "{token: [S3CRET]}", "{token: \"S3CRET}", "[S3CRET]"] {
+            let error = parsed(&format!("apiVersion: v1\nkind: Config\nusers:\n- name: ada\n  user: {user}\n")).unwrap_err();
+            let said = format!("{error:#} {error:?}");
+            assert!(said.contains("is not a valid kubeconfig") && !said.contains("S3CRET"), "{said}");
+        }
+    }
 
     #[test]
     fn a_lease_is_anothers_until_it_has_died() {

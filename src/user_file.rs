@@ -12,7 +12,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statfs::{self, FsType};
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::{atomic, home};
 
@@ -82,6 +82,25 @@ impl Destination {
         }
     }
 
+    /// Whether what is written there is for this user alone. Someone else's file or pipe in a folder that others may write was put there by them.
+    /// root may write to files of others where only their owners put them.
+    ///
+    /// # Errors
+    /// It is not, or nobody can tell.
+    pub fn may_hold_a_secret(&self) -> io::Result<()> {
+        let path = match self {
+            Destination::Stream(path) | Destination::File(path) => path,
+            Destination::Stdout | Destination::New(_) => return Ok(()),
+        };
+        let (there, folder) = (fs::metadata(path)?, fs::metadata(atomic::folder_of(path))?);
+        let is_device = there.file_type().is_char_device() || there.file_type().is_block_device();
+        let own = there.uid() == geteuid().as_raw();
+        if own || is_device || geteuid().is_root() && folder.mode() & 0o022 == 0 {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user, who could read what is secret in it"))
+    }
+
     /// Writes `content`, and nothing else. A new file has this mode; a missing folder is created with mode 0700. A regular file is replaced
     /// atomically, with its owner; where that is impossible it is overwritten.
     ///
@@ -93,7 +112,12 @@ impl Destination {
                 let mut stdout = io::stdout();
                 stdout.write_all(content).and_then(|()| stdout.flush())
             }
-            Destination::Stream(path) => stream(path)?.write_all(content),
+            Destination::Stream(path) => {
+                if is_secret(mode) {
+                    self.may_hold_a_secret()?;
+                }
+                stream(path)?.write_all(content)
+            }
             Destination::New(path) => {
                 let folder = atomic::folder_of(path);
                 if !folder.exists() {
@@ -103,11 +127,21 @@ impl Destination {
                 atomic::create(path, content, mode)
             }
             Destination::File(path) => {
+                if is_secret(mode) {
+                    self.may_hold_a_secret()?;
+                    // Before anything is in it that others must not read.
+                    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+                }
                 atomic::rewrite(path, content)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(mode))
             }
         }
     }
+}
+
+/// Whether a file with this mode is for its owner alone.
+fn is_secret(mode: u32) -> bool {
+    mode & 0o077 == 0
 }
 
 /// Whether nothing is at a path; why nothing can be there is another matter.
@@ -249,6 +283,16 @@ pub fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
     Failure::new(ExitStatus::Usage, message, hint).into()
 }
 
+/// As [`unreadable`], for a file with a secret, which `option` names. Without a folder or an ending the path may be the secret itself, which
+/// someone wrote there.
+pub fn unreadable_secret(option: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    if path.to_string_lossy().contains(['/', '.']) {
+        return unreadable(path, error);
+    }
+    let message = format!("the file that `{option}` names can't be read: {error}");
+    Failure::new(ExitStatus::Usage, message, format!("pass the path of a file to `{option}`, not what is in it")).into()
+}
+
 /// As [`read`], and also what a program writes to a pipe, or to standard input for the path `-`: it has a minute for each piece of it.
 ///
 /// # Errors
@@ -327,7 +371,7 @@ fn listen(mut pipe: File, most: usize, writer: Duration, silence: Duration) -> i
     Ok(bytes)
 }
 
-/// A path that is to become a folder: nothing, or an empty folder, is there. `other` tells whether a folder with something in it may be
+/// A path that is to become a folder: nothing, or an empty folder that can be replaced, is there. `other` tells whether a folder with something in it may be
 /// used, too.
 ///
 /// # Errors
@@ -362,6 +406,14 @@ pub fn new_folder(path: &Path, other: impl Fn(&Path) -> bool) -> Result<PathBuf>
         .map_err(io::Error::from)
         .and_then(|()| is_for_files(&place))
         .map_err(|error| denied(&error))?;
+    // It is replaced as a whole, by a folder that is made beside it.
+    let around = atomic::folder_of(&place);
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    if place.parent().is_none() || device(&place) != device(around) {
+        let message = format!("{} is a mount point, which can't be replaced", path.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "pass the path of a folder below the mount point").into());
+    }
+    access(around, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| denied(&error.into()))?;
     Ok(place)
 }
 
@@ -487,6 +539,36 @@ mod tests {
         assert_eq!(listen(pipe, 3, SILENCE, SILENCE).unwrap(), b"1234");
     }
 
+    /// A file or pipe that another user has put into a shared folder gets no secret, and stays as it is.
+    #[test]
+    fn a_secret_is_not_written_to_what_another_user_has_put_there() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        for name in ["shared", "own"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("file"), "before").unwrap();
+            fs::set_permissions(path(name).join("file"), fs::Permissions::from_mode(0o666)).unwrap();
+            nix::unistd::mkfifo(&path(name).join("pipe"), nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+            for there in ["file", "pipe"] {
+                std::os::unix::fs::chown(path(name).join(there), Some(12), Some(34)).unwrap();
+            }
+        }
+        fs::set_permissions(path("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+        for there in ["shared/file", "shared/pipe"] {
+            let error = Destination::of(&path(there)).unwrap().write(b"secret", 0o600).unwrap_err();
+            assert!(error.to_string().contains("another user"), "{there}: {error}");
+        }
+        assert_eq!(fs::read_to_string(path("shared/file")).unwrap(), "before");
+        // What is no secret is the user's to put there.
+        Destination::of(&path("shared/file")).unwrap().write(b"open", 0o644).unwrap();
+        Destination::of(&path("own/file")).unwrap().write(b"secret", 0o600).unwrap();
+        let there = fs::metadata(path("own/file")).unwrap();
+        assert_eq!((there.uid(), there.mode() & 0o777), (12, 0o600));
+    }
+
     #[test]
     fn only_nothing_or_an_empty_folder_becomes_a_folder() {
         let folder = tempfile::tempdir().unwrap();
@@ -506,5 +588,9 @@ mod tests {
             assert!(usage(&of(wrong).unwrap_err()), "{wrong}");
         }
         assert_eq!(new_folder(&path("full"), |_| true).unwrap(), path("full"));
+        let shared = Path::new("/dev/shm");
+        if fs::metadata(shared).is_ok_and(|there| fs::metadata("/dev").is_ok_and(|around| there.dev() != around.dev())) {
+            assert!(new_folder(shared, |_| true).unwrap_err().to_string().contains("is a mount point"));
+        }
     }
 }

@@ -113,6 +113,22 @@ fn a_wrong_argument_is_reported_before_a_machine_is_contacted() {
         assert_eq!(obeyed, None, "{arguments:?}: {text:?}");
         assert!(text.contains("U+001B"), "{arguments:?}: {text:?}");
     }
+    // A secret in a word that is wrong is not shown.
+    let url = "https://ada:S3CRETpw@server.example";
+    for arguments in [
+        vec!["bundle", "create", "--mirror", url],
+        vec!["bundle", "create", "--mirror", "http://:S3CRETpw@127.0.0.1:9"],
+        vec!["bundle", "create", "--mirror", "http://127.0.0.1:9/?token=S3CRETpw"],
+        vec!["bundle", "pins", "--update", "--mirror", url],
+        vec!["kubeconfig", "--server", url],
+        vec!["kubeconfig", "--server=https://ada:S3CRETpw@server.example/path"],
+        vec!["snapshot", "create", "--encrypt", "--passphrase-file", "S3CRETpw"],
+        vec!["snapshot", "create", "--passphrase-file", "S3CRETpw"],
+    ] {
+        let (status, text) = run(&arguments);
+        assert_eq!(status, Some(2), "{arguments:?}: {text}");
+        assert!(!text.contains("S3CRET"), "{arguments:?}: {text}");
+    }
     // The mark is one that a contact leaves.
     run(&["plan"]);
     assert!(contacted.exists());

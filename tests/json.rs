@@ -99,6 +99,7 @@ fn status() -> Value {
             name: String::new(),
             ends: 0,
             days: 0,
+            soon: false,
         }],
         snapshot: None,
         snapshot_age: None,

@@ -12,7 +12,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::goal::Questions;
-use hostler_core::plan::{Goal, Plan, plan_for, rollback, silence, upgrade, version, wanted};
+use hostler_core::plan::{Goal, Plan, plan_for, reinstall, rollback, silence, upgrade, version, wanted};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
@@ -202,12 +202,15 @@ fn version_before(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineNam
 /// # Errors
 /// Only a bug: a template that can't be rendered.
 pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
+    let Questions { system, requests } = goal.questions();
     let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
+    if system {
+        keep.extend(reinstall::named_paths(inventory));
+    }
     keep.sort();
     keep.dedup();
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.folder()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
-    let Questions { system, requests } = goal.questions();
     let resolv_conf = wanted::own_resolv_conf(inventory).unwrap_or_default().to_owned();
     Ok(Question { system, requests, fsync, resolv_conf, ..asked })
 }

@@ -119,7 +119,8 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
     }
     let mut response = match request.send().await {
         Ok(response) => response,
-        Err(error) if !error.is_connect() => return Err(broke(error.into())),
+        // It may have led to a URL that is signed.
+        Err(error) if !error.is_connect() => return Err(broke(error.without_url().into())),
         // Only the root cause is of use: the errors between name layers of libraries.
         Err(error) => return Err(Ended::Unreachable(anyhow!("{address} can't be reached: {}", anyhow!(error).root_cause()))),
     };
@@ -154,7 +155,7 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
             Ok(None) => break,
             Err(error) => {
                 file.flush().await.map_err(local)?;
-                return Err(broke(error.into()));
+                return Err(broke(error.without_url().into()));
             }
         }
     }

@@ -21,6 +21,20 @@ pub struct Known {
     pub outlined: Vec<Arch>,
 }
 
+impl Known {
+    /// Says of which machines programs and images are not compared.
+    pub fn say_what_is_not_checked(&self, events: &Events) {
+        let version = self.manifests.kubernetes();
+        for arch in &self.outlined {
+            let line = format!(
+                "the cache has no bundle of Kubernetes {version} for {arch}, so programs and images on the machines are not checked; \
+                 `hostler up` fetches the bundle"
+            );
+            events.send(Event::Note { line });
+        }
+    }
+}
+
 /// As [`locate`], but nothing is fetched or built.
 ///
 /// # Errors
@@ -52,7 +66,8 @@ pub async fn known(request: &Request, events: &Events) -> Result<Known> {
         manifest.images.push(unknown(Component::Encoder, ENCODER_IMAGE.to_owned()));
     }
     let mut all = all.into_iter();
-    let first = all.next().map_or_else(|| pins_of(None).map(|pins| outline(pins, own_arch())), Ok)?;
+    let of_no_machine = || pins.map_or_else(|| pins_of(None), Ok).map(|pins| outline(pins, own_arch()));
+    let first = all.next().map_or_else(of_no_machine, Ok)?;
     let mut manifests = Manifests::from(first);
     for manifest in all {
         // One version and one of each architecture.

@@ -20,6 +20,7 @@ use tokio::time::sleep;
 
 use super::download::Sites;
 use crate::event::Unit;
+use crate::report::redact::without_queries;
 use crate::workstation::task::Task;
 
 const ATTEMPTS: u32 = 5;
@@ -66,7 +67,8 @@ impl Registries {
         let asked = self.mirror.as_ref().map_or_else(|| image.to_owned(), |mirror| format!("{mirror}/{image}"));
         let reference: Reference = asked.parse().with_context(|| format!("`{asked}` is not a valid image reference"))?;
         let anonymous = RegistryAuth::Anonymous;
-        self.client.auth(&reference, &anonymous, RegistryOperation::Pull).await.with_context(|| format!("{image} can't be pulled"))?;
+        let allowed = self.client.auth(&reference, &anonymous, RegistryOperation::Pull).await.map_err(unsigned);
+        allowed.with_context(|| format!("{image} can't be pulled"))?;
         let mut manifest = self.manifest(image, &reference).await?;
         if let OciManifest::ImageIndex(index) = serde_json::from_slice(&manifest).with_context(|| {
             format!(
@@ -110,7 +112,7 @@ impl Registries {
     async fn manifest(&self, image: &str, reference: &Reference) -> Result<Vec<u8>> {
         let types = [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
         let pulled = self.client.pull_manifest_raw(reference, &RegistryAuth::Anonymous, &types).await;
-        Ok(pulled.with_context(|| format!("{image} can't be pulled"))?.0.to_vec())
+        Ok(pulled.map_err(unsigned).with_context(|| format!("{image} can't be pulled"))?.0.to_vec())
     }
 
     /// The bytes of a blob. An interrupted pull is resumed.
@@ -144,9 +146,9 @@ impl Registries {
         more: &mut impl FnMut(u64),
     ) -> Result<()> {
         let mut stream = if bytes.is_empty() {
-            self.client.pull_blob_stream(reference, digest).await?
+            self.client.pull_blob_stream(reference, digest).await.map_err(unsigned)?
         } else {
-            match self.client.pull_blob_stream_partial(reference, digest, bytes.len() as u64, None).await? {
+            match self.client.pull_blob_stream_partial(reference, digest, bytes.len() as u64, None).await.map_err(unsigned)? {
                 BlobResponse::Partial(stream) => stream,
                 BlobResponse::Full(stream) => {
                     bytes.clear();
@@ -156,7 +158,7 @@ impl Registries {
         };
         let expected = stream.content_length.map(|length| length + bytes.len() as u64);
         while let Some(chunk) = stream.next().await {
-            let chunk = chunk?;
+            let chunk = chunk.map_err(unsigned)?;
             if bytes.len() as u64 + chunk.len() as u64 > size {
                 bytes.clear();
                 return Err(anyhow!("blob {digest} is larger than the {size} bytes in its manifest"));
@@ -171,6 +173,11 @@ impl Registries {
             _ => Ok(()),
         }
     }
+}
+
+/// An error of a registry, which may have led to a storage by a signed URL: the signature is left out.
+fn unsigned(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    anyhow!("{}", without_queries(&format!("{:#}", error.into())))
 }
 
 /// The size that a manifest gives a blob: all of it is kept in memory.

@@ -3,33 +3,25 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
-use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest, OWN_PROGRAM};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::layer::{self, Entry};
 use super::{ARCHIVE, FILES, MANIFEST, MOST_BYTES, archive};
-use crate::{atomic, user_file};
+use crate::user_file;
 
 /// Where a bundle may be created: nothing is there, an empty folder, or a bundle and nothing else, which is replaced. Links are resolved.
 ///
 /// # Errors
-/// A [`Failure`] with [`ExitStatus::Usage`]: something else is there, which would be lost; or a folder that can't be replaced.
+/// As [`user_file::new_folder`]: something else is there, which would be lost; or a folder that can't be replaced.
 pub fn place(folder: &Path) -> Result<PathBuf> {
-    let place = user_file::new_folder(folder, is_only_a_bundle)?;
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    let parent = atomic::folder_of(&place);
-    if place.exists() && (place.parent().is_none() || device(&place) != device(parent)) {
-        let message = format!("{} is a mount point, which can't be replaced", folder.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "pass the path of a folder below the mount point").into());
-    }
-    Ok(place)
+    user_file::new_folder(folder, is_only_a_bundle)
 }
 
 /// Whether the folder is a bundle, and no file in it is anything else.
@@ -165,6 +157,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use hostler_core::failure::ExitStatus;
+
     use super::*;
 
     fn made(at: &Path) -> Result<PathBuf> {

@@ -205,11 +205,16 @@ fn mirror(given: &str) -> Result<String> {
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
+            && url.password().is_none()
     });
     if plain {
         return Ok(given.trim_end_matches('/').to_owned());
     }
-    let message = format!("`{}` is not a valid mirror URL", given.escape_debug());
+    // What precedes an `@`, and a query, may be a secret.
+    let message = match given.contains(['@', '?']) {
+        true => "the mirror's URL is not valid".to_owned(),
+        false => format!("`{}` is not a valid mirror URL", given.escape_debug()),
+    };
     Err(Failure::new(ExitStatus::Usage, message, "write a URL like https://mirror.example.org, without a user name, query or fragment")
         .into())
 }

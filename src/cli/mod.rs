@@ -15,6 +15,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::install;
 use crate::interrupt::interrupted;
 use crate::report::output::{Lost, say};
+use crate::report::redact::without_passwords;
 use crate::report::{Commands, Detail, Paint, Reporter, Style, error_text, log, wrap};
 use crate::transcode::pod::PodStatus;
 
@@ -330,7 +331,7 @@ fn said(error: &clap::Error) -> ExitCode {
         // It quotes the command line: the same words with what is unseen in them shown make the same mistake.
         let shown = std::env::args_os().map(|word| visible(&word.to_string_lossy()).into_owned());
         let again = Cli::command().try_get_matches_from(shown).and_then(|given| Cli::from_arg_matches(&given)).err();
-        say(&again.as_ref().unwrap_or(error).render().to_string());
+        say(&without_passwords(&again.as_ref().unwrap_or(error).render().to_string()));
     } else if let Err(why) = error.print().and_then(|()| std::io::stdout().flush()) {
         lost.set(why);
     }

@@ -78,7 +78,7 @@ impl Opening {
 
 /// The secret keys in a file of `age-keygen`.
 fn read(file: &Path, reporter: &Reporter) -> Result<Vec<age::Key>> {
-    let bytes = user_file::read_or_listen(file, MOST_BYTES).map_err(|error| user_file::unreadable(file, &error))?;
+    let bytes = user_file::read_or_listen(file, MOST_BYTES).map_err(|error| user_file::unreadable_secret("--identity", file, &error))?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut keys = Vec::new();

@@ -63,7 +63,8 @@ impl PassphraseFile {
 
     fn read(&self, reporter: &Reporter) -> Result<Option<String>> {
         let Some(file) = &self.passphrase_file else { return Ok(None) };
-        let bytes = user_file::read_or_listen(file, MOST_BYTES).map_err(|error| user_file::unreadable(file, &error))?;
+        let bytes =
+            user_file::read_or_listen(file, MOST_BYTES).map_err(|error| user_file::unreadable_secret("--passphrase-file", file, &error))?;
         let Ok(text) = String::from_utf8(bytes) else {
             let message = format!("{} is not UTF-8", file.display());
             return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase in the first line of a text file").into());

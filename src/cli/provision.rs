@@ -58,14 +58,17 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let os = section(&inventory)?;
     let wipe = arguments.wipe.iter().map(|name| machine_named(&inventory, name)).collect::<Result<Vec<_>>>()?;
     let device = Device::of(&arguments.usb)?;
-    match &device {
-        Some(device) => device.check(0, arguments.wipe_stick)?,
+    let place = match &device {
+        Some(device) => {
+            device.check(0, arguments.wipe_stick)?;
+            device.file.clone()
+        }
         None if arguments.wipe_stick => {
             let message = format!("{} is not a device, so there is nothing for `--wipe-stick` to erase", arguments.usb.display());
             return Err(Failure::new(ExitStatus::Usage, message, "pass `--usb /dev/sdX`, or omit `--wipe-stick`").into());
         }
         None => stick::may_replace(&arguments.usb)?,
-    }
+    };
     let planned = planned(&inventory, os, &wipe)?;
     let events = reporter.events();
     packages::install("making a stick", packages::STICK, &events).await?;
@@ -76,8 +79,8 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let size = task(&events, "stick", &what, async |_| match &device {
         Some(device) => device.write(&image, &order, arguments.wipe_stick).await,
         None => {
-            stick::write(&arguments.usb, &image, &order).await?;
-            Ok(arguments.usb.metadata()?.len())
+            stick::write(&place, &image, &order).await?;
+            Ok(place.metadata()?.len())
         }
     })
     .await?;

@@ -24,7 +24,6 @@ use crate::event::Event;
 use crate::execute::{Link, gather};
 use crate::inventory_file::InventoryFile;
 use crate::lab::like;
-use crate::pins::pins_of;
 use crate::report::{Paint, Reporter, status_text, wrap};
 use crate::snapshot;
 use crate::ssh::Limits;
@@ -108,16 +107,17 @@ async fn observe(
     if !arguments.watch {
         newest::fetch(file, &seen, links, &reporter.events()).await;
     }
-    if known.is_none() {
-        *known = at_hand(arguments, inventory, &seen, reporter).await?;
-    }
-    let plan = known.as_ref().map(|known| plan_for(&Goal::Up, inventory, &known.manifests, &seen)).transpose()?;
-    let mut status = status(inventory, &seen, plan.as_ref(), own_snapshot(file));
+    let known = match known {
+        Some(known) => known,
+        None => known.insert(at_hand(arguments, inventory, &seen, reporter).await?),
+    };
+    let plan = plan_for(&Goal::Up, inventory, &known.manifests, &seen)?;
+    let mut status = status(inventory, &seen, Some(&plan), own_snapshot(file));
     // What `plan` and `up` would not begin with is no way out.
-    let rejected = plan.as_ref().filter(|_| !arguments.watch).and_then(|plan| {
-        let bundles = known.as_ref().and_then(|known| known.bundles.as_ref());
-        fragments::check(plan, file, bundles, &reporter.events()).err()
-    });
+    let rejected = match arguments.watch {
+        true => None,
+        false => fragments::check(&plan, file, known.bundles.as_ref(), &reporter.events()).err(),
+    };
     if rejected.is_some() {
         status.next = None;
     }
@@ -130,25 +130,20 @@ fn own_snapshot(file: &InventoryFile) -> Option<i64> {
     snapshot::taken(&snapshot::newest(&like::snapshots(file).ok()?, cluster)?, cluster)
 }
 
-/// What is known of the bundles that `up` would use, unless all had to be made first: that takes minutes.
+/// What is known of the bundles that `up` would use, as `plan` has it.
+///
+/// # Errors
+/// As [`artifact::known`].
 async fn at_hand(
     arguments: &Arguments,
     inventory: &Inventory,
     seen: &BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
-) -> Result<Option<Known>> {
+) -> Result<Known> {
     let means = Means { bundles: arguments.bundles.clone(), ..Means::default() };
-    let request = apply::bundles_for(&Goal::Up, inventory, seen, &means);
-    // There is no bundle of a version that this hostler does not know.
-    if request.bundles.is_empty() && pins_of(request.version.as_deref()).is_err() {
-        return Ok(None);
-    }
-    let mut known = artifact::known(&request, &reporter.events()).await?;
-    // Machines of an architecture without a bundle are told as such.
-    if let Some(bundles) = known.bundles.as_ref().filter(|_| !known.outlined.is_empty()) {
-        known.manifests = bundles.manifests().clone();
-    }
-    Ok(known.bundles.is_some().then_some(known))
+    let known = artifact::known(&apply::bundles_for(&Goal::Up, inventory, seen, &means), &reporter.events()).await?;
+    known.say_what_is_not_checked(&reporter.events());
+    Ok(known)
 }
 
 fn exit_status(status: &Status) -> ExitStatus {

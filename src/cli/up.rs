@@ -128,14 +128,7 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     let file = arguments.planning.inventory.load()?;
     let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
     let Looked { seen, known } = look(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
-    for arch in &known.outlined {
-        let version = known.manifests.kubernetes();
-        let line = format!(
-            "the cache has no bundle of Kubernetes {version} for {arch}, so programs and images on the machines are not checked; \
-             `hostler up` fetches the bundle"
-        );
-        reporter.events().send(Event::Note { line });
-    }
+    known.say_what_is_not_checked(&reporter.events());
     let plan = plan_for(&goal, &file.inventory, &known.manifests, &seen)?;
     fragments::check(&plan, &file, known.bundles.as_ref(), &reporter.events())?;
     match output {

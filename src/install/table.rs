@@ -11,13 +11,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use gpt::disk::LogicalBlockSize;
 use gpt::partition::Partition;
 use gpt::partition_types::{self, Type};
-use gpt::{GptConfig, GptDisk};
 use hostler_core::install::disk::Disk;
 use hostler_core::install::layout::{DATA, ESP, Extent, NEW_DATA, UNFINISHED, installed_name, layout};
 use hostler_core::quantity::size;
 use uuid::Uuid;
 
 use super::until;
+use crate::os::tables;
 
 const ESP_NUMBER: u32 = 1;
 const SYSTEM_NUMBER: u32 = 2;
@@ -57,9 +57,11 @@ fn sector(disk: &str) -> LogicalBlockSize {
     if text.trim() == "4096" { LogicalBlockSize::Lb4096 } else { LogicalBlockSize::Lb512 }
 }
 
-fn open(disk: &str) -> Option<GptDisk<File>> {
-    let file = File::open(format!("/dev/{disk}")).ok()?;
-    GptConfig::new().writable(false).logical_block_size(sector(disk)).open_from_device(file).ok()
+/// The partitions that are in use, by their numbers.
+fn used(disk: &str) -> Option<BTreeMap<u32, Partition>> {
+    let mut partitions = tables::partitions(&mut File::open(format!("/dev/{disk}")).ok()?, sector(disk))?;
+    partitions.retain(|_, part| part.is_used());
+    Some(partitions)
 }
 
 /// The device of the system's partition.
@@ -69,20 +71,20 @@ pub fn system_device(disk: &str) -> String {
 
 /// The partitions of a disk that has a GPT.
 pub fn read(disk: &str) -> Option<BTreeMap<u32, Entry>> {
-    let table = open(disk)?;
     let bytes = u64::from(sector(disk));
-    let used = table.partitions().iter().filter(|(_, part)| part.is_used());
-    Some(used.map(|(number, part)| (*number, Entry { name: part.name.clone(), size: extent(part, bytes).size })).collect())
+    let entry = |part: Partition| Entry { size: extent(&part, bytes).size, name: part.name };
+    Some(used(disk)?.into_iter().map(|(number, part)| (number, entry(part))).collect())
 }
 
 /// The number of the partition with this GUID.
 pub fn partition_number(disk: &str, guid: &str) -> Option<u32> {
     let guid: Uuid = guid.parse().ok()?;
-    open(disk)?.partitions().iter().find(|(_, part)| part.is_used() && part.part_guid == guid).map(|(number, _)| *number)
+    used(disk)?.iter().find(|(_, part)| part.part_guid == guid).map(|(number, _)| *number)
 }
 
 fn extent(part: &Partition, sector: u64) -> Extent {
-    Extent { start: part.first_lba * sector, size: (part.last_lba + 1).saturating_sub(part.first_lba) * sector }
+    let sectors = part.last_lba.saturating_add(1).saturating_sub(part.first_lba);
+    Extent { start: part.first_lba.saturating_mul(sector), size: sectors.saturating_mul(sector) }
 }
 
 fn entry(name: &str, of: Extent, kind: Type, guid: Uuid, sector: u64) -> Partition {
@@ -103,9 +105,7 @@ fn entry(name: &str, of: Extent, kind: Type, guid: Uuid, sector: u64) -> Partiti
 pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     let name = &disk.name;
     let sector = u64::from(self::sector(name));
-    let old: Vec<Partition> =
-        open(name).map_or_else(Vec::new, |table| table.partitions().values().filter(|part| part.is_used()).cloned().collect());
-    let mut kept = old.into_iter().filter(|part| part.name == DATA);
+    let mut kept = used(name).unwrap_or_default().into_values().filter(|part| part.name == DATA);
     let data = kept.next();
     if kept.next().is_some() {
         bail!("{name} has more than one partition named `{DATA}`: rename all but the one to keep");
@@ -153,8 +153,7 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
 /// Names the system's partition after the order that installed it, and the data partition as one to keep: from now on this disk may be started
 /// from. Only names change, so the kernel need not read the table again.
 pub fn finish(disk: &Disk, order: &str) -> Result<()> {
-    let mut table: BTreeMap<u32, Partition> = open(&disk.name).context("the new partition table can't be read")?.partitions().clone();
-    table.retain(|_, part| part.is_used());
+    let mut table = used(&disk.name).context("the new partition table can't be read")?;
     let Some(system) = table.get_mut(&SYSTEM_NUMBER) else { bail!("the new partition table has no partition for the system") };
     system.name = installed_name(order);
     if let Some(data) = table.get_mut(&DATA_NUMBER) {
@@ -164,17 +163,6 @@ pub fn finish(disk: &Disk, order: &str) -> Result<()> {
     write_table(&disk.name, &mut file, table)
 }
 
-fn write_table(name: &str, mut file: &mut File, table: BTreeMap<u32, Partition>) -> Result<()> {
-    let written = (|| -> Result<()> {
-        let sectors = file.seek(SeekFrom::End(0))? / u64::from(sector(name));
-        let protective = gpt::mbr::ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX));
-        protective.overwrite_lba0(&mut file)?;
-        let mut disk = GptConfig::new().writable(true).logical_block_size(sector(name)).create_from_device(&mut *file, None)?;
-        disk.update_partitions(table)?;
-        disk.write()?;
-        file.sync_all()?;
-        Ok(())
-    })();
-    written.with_context(|| format!("the partition table of {name} can't be written"))?;
-    Ok(())
+fn write_table(name: &str, file: &mut File, table: BTreeMap<u32, Partition>) -> Result<()> {
+    tables::write(file, sector(name), table).with_context(|| format!("the partition table of {name} can't be written"))
 }

@@ -123,7 +123,7 @@ pub async fn keep(access: &Access, name: &str, file: &Path, reporter: &Reporter)
         // The lab's network is its own: only what runs in it reaches its API server.
         let line = match file == lab::kubeconfig() {
             true => "hostler lab exec -- kubectl get nodes".to_owned(),
-            false => format!("kubectl --kubeconfig {} get nodes", file.display()),
+            false => format!("kubectl --kubeconfig {} get nodes", words::shell_word(&file.to_string_lossy())),
         };
         reporter.result(&line).await;
     }

@@ -275,6 +275,9 @@ fn existing(path: &Path) -> Result<String> {
 /// A [`Failure`] with [`ExitStatus::Usage`]: as [`Destination::of`], or another file is there.
 pub fn destination(file: &Path, name: &str) -> Result<Destination> {
     let place = Destination::of(file)?;
+    place
+        .may_hold_a_secret()
+        .map_err(|error| Failure::new(ExitStatus::Usage, format!("{} can't be written: {error}", file.display()), "pass another path"))?;
     if let Destination::File(there) = &place {
         let root = existing(there).ok().and_then(|text| parse(&text).ok());
         let only =

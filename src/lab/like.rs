@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::inventory::{Endpoint, Inventory, Role};
+use hostler_core::visible::visible;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
@@ -149,7 +150,9 @@ pub fn inventory(like: &Like, lab: &str) -> Result<String> {
             _ => merge(own.entry(key).or_insert(Value::Null), value),
         }
     }
-    let file = like.file.display();
+    // A line break in it would end the comment.
+    let path = like.file.to_string_lossy();
+    let file = visible(&path);
     Ok(format!(
         "# The machines of this computer's lab, written by `hostler lab up --like {file}`. Every verb of hostler takes this file:\n\
          # `hostler status -i THIS_FILE`.\n{}",
@@ -230,6 +233,8 @@ mod tests {
         assert_eq!(bakery["labels"]["a"], "b");
         assert_eq!((&own["ssh"]["user"], &own["snapshots"]["every"]), (&"root".into(), &"12h".into()));
         assert!(own.get("cluster").is_none(), "the lab's name is none of its");
+        let broken = Like { file: PathBuf::from("a\nssh: {proxyCommand: evil}\n#"), ..like };
+        assert!(inventory(&broken, lab).expect("YAML").lines().all(|line| !line.starts_with("ssh: {")));
     }
 
     #[test]

@@ -7,3 +7,4 @@ mod initrd;
 pub mod order;
 pub mod reinstall;
 pub mod stick;
+pub mod tables;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use gpt::GptConfig;
@@ -20,7 +20,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::image::{Image, SYSTEM};
-use super::initrd;
+use super::{initrd, tables};
 use crate::atomic;
 use crate::user_file::Destination;
 use crate::workstation::program::run;
@@ -40,7 +40,7 @@ const BLOCK: usize = 1 << 20;
 /// For marks, and for what FAT itself needs.
 const SPARE: u64 = 32 * MEBIBYTE;
 
-/// Writes the stick to `file`, which replaces what is there at the end. Only its owner can read it: it holds host keys.
+/// Writes the stick to `file`, which replaces what is there at the end, and has its owner. Only that can read it: it holds host keys.
 ///
 /// # Errors
 /// The file can't be written, or a program fails.
@@ -81,13 +81,13 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
     for (from, to) in &files {
         run("mcopy", ["-i", &inside, &from.display().to_string(), &format!("::{to}")]).await?;
     }
-    new.finish(0o600).with_context(|| format!("{} can't be written", file.display()))
+    new.finish_owned(0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
 /// Whether an older stick of hostler's is there: a file or a device.
 pub fn is_stick(file: &Path) -> bool {
-    let table = GptConfig::new().writable(false).open(file).ok();
-    table.is_some_and(|table| table.partitions().len() == 1 && table.partitions().get(&1).is_some_and(|partition| partition.name == NAME))
+    let table = File::open(file).ok().and_then(|mut file| tables::partitions(&mut file, LogicalBlockSize::Lb512));
+    table.is_some_and(|table| table.len() == 1 && table.get(&1).is_some_and(|partition| partition.name == NAME))
 }
 
 /// Copies a stick's image to a device, and reads it back.
@@ -123,14 +123,14 @@ fn compare(image: &mut File, device: &mut File, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether `file` can and may be written: nothing is there, or an older stick.
+/// The file that `file` leads to, if it can and may be written: nothing is there, or an older stick.
 ///
 /// # Errors
 /// As [`Destination::of`]. Refused: it is something else.
-pub fn may_replace(file: &Path) -> Result<()> {
+pub fn may_replace(file: &Path) -> Result<PathBuf> {
     match Destination::of(file)? {
-        Destination::New(_) => Ok(()),
-        Destination::File(place) if is_stick(&place) => Ok(()),
+        Destination::New(place) => Ok(place),
+        Destination::File(place) if is_stick(&place) => Ok(place),
         _ => {
             let message = format!("{} already exists, and is not a stick image that hostler made", file.display());
             Err(Failure::new(ExitStatus::Refused, message, "pass the path of a file that does not exist").into())
@@ -180,5 +180,22 @@ mod tests {
         compare(&mut image, &mut other, content.len() as u64 - 1).unwrap();
         compare(&mut image, &mut other, content.len() as u64).unwrap_err();
         assert!(!is_stick(&device));
+    }
+
+    /// What is replaced is the older stick, wherever it is, not the link that leads to it.
+    #[test]
+    fn a_link_to_an_older_stick_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        let new = atomic::New::beside(&path("stick.img")).unwrap();
+        new.as_file().set_len(EDGE + 64 * MEBIBYTE + EDGE).unwrap();
+        write_table(&new, Uuid::new_v4(), 64 * MEBIBYTE).unwrap();
+        new.finish(0o600).unwrap();
+        std::os::unix::fs::symlink("stick.img", path("link")).unwrap();
+        std::os::unix::fs::symlink("none.img", path("dangling")).unwrap();
+        fs::write(path("film"), "precious").unwrap();
+        assert_eq!(may_replace(&path("link")).unwrap(), path("stick.img"));
+        assert_eq!(may_replace(&path("dangling")).unwrap(), path("none.img"));
+        may_replace(&path("film")).unwrap_err();
     }
 }

@@ -74,6 +74,42 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// `text` without the user names and passwords of URLs in it: what stands between `//` and an `@` before the next `/`, quote or space.
+pub fn without_passwords(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("//") {
+        shown += before;
+        shown += "//";
+        let host = after.find(|c: char| c == '/' || c == '\'' || c == '"' || c == '`' || c.is_whitespace()).unwrap_or(after.len());
+        rest = match after[..host].rfind('@') {
+            Some(end) => {
+                shown += MASK;
+                &after[end..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
+}
+
+/// `text` without the queries of URLs in it, which may be signatures: what follows a `?` after `://`, to the next quote, bracket or space.
+pub fn without_queries(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown += before;
+        shown += "://";
+        let end = after.find(|c: char| c.is_whitespace() || "'\"`)>]".contains(c)).unwrap_or(after.len());
+        shown += match after[..end].split_once('?') {
+            Some((address, _)) => address,
+            None => &after[..end],
+        };
+        rest = &after[end..];
+    }
+    shown + rest
+}
+
 /// All forms in which `secret` may appear.
 fn forms_of(secret: &str) -> Vec<String> {
     let whole = secret.trim();
@@ -155,6 +191,23 @@ mod tests {
             redactor.add(secret);
         }
         redactor
+    }
+
+    #[test]
+    fn secrets_of_urls_are_left_out_and_the_rest_stays() {
+        for (text, shown) in [
+            ("invalid value 'https://ada:word@host/x' for", "invalid value 'https://[secret]@host/x' for"),
+            ("https://a@b@host and http://host/a@b", "https://[secret]@host and http://host/a@b"),
+            ("// a comment, and mail to ada@host", "// a comment, and mail to ada@host"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
+        for (text, shown) in [
+            ("error for url (https://host/a?X-Sig=s%3D&b#c): cut", "error for url (https://host/a): cut"),
+            ("is it? see http://host/ and 'http://host?a'", "is it? see http://host/ and 'http://host'"),
+        ] {
+            assert_eq!(without_queries(text), shown);
+        }
     }
 
     #[test]

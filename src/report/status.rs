@@ -122,7 +122,7 @@ fn members(members: &[MemberStatus], paint: Paint) -> String {
 
 fn drift(status: &Status) -> String {
     let Some(drift) = &status.drift else {
-        return "unknown: no bundle in the cache; `hostler bundle create` fetches one".to_owned();
+        return "unknown".to_owned();
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
     if !(drift.differs || drift.steps == 0) {

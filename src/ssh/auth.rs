@@ -27,6 +27,9 @@ use crate::user_file;
 /// Limit for one key, including the server's DNS lookups.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Limit for the agent's list of its keys, for which it asks nobody: one whose other end is gone never answers.
+pub(super) const LISTED: Duration = Duration::from_secs(10);
+
 /// Questions of keyboard-interactive for one login.
 const ROUNDS: usize = 10;
 
@@ -163,7 +166,7 @@ impl<'a> Authenticator<'a> {
             let identities = agent.request_identities().await?;
             Ok::<_, russh::keys::Error>((agent, identities))
         };
-        match timeout(LIMIT, asked).await {
+        match timeout(LISTED, asked).await {
             Ok(Ok((agent, identities))) => (Some(agent), identities),
             Ok(Err(why)) => {
                 self.tried.push(format!("the agent at {}: {}", socket.display(), super::stream::lower(&why.to_string())));

@@ -11,6 +11,7 @@ use russh::keys::agent::client::AgentClient;
 use serde_json::json;
 
 use super::access::Access;
+use super::auth::LISTED;
 use super::bounds::Bounds;
 use super::run::{Exit, Line, Payload};
 use super::session::Session;
@@ -70,7 +71,9 @@ async fn public_key(target: &Target) -> Result<PublicKey> {
     }
     if let Some(socket) = &target.agent {
         let mut agent = AgentClient::connect_uds(socket).await.with_context(|| format!("no SSH agent at {}", socket.display()))?;
-        if let Some(identity) = agent.request_identities().await?.first() {
+        let silent = || format!("the SSH agent at {} does not answer", socket.display());
+        let identities = tokio::time::timeout(LISTED, agent.request_identities()).await.with_context(silent)??;
+        if let Some(identity) = identities.first() {
             return Ok(identity.public_key().into_owned());
         }
     }

@@ -13,7 +13,7 @@ use russh::keys::{PublicKey, PublicKeyBase64};
 
 use super::known_hosts::{Line, Marker, hash_of, is_hash_of, writable};
 use super::target::Target;
-use crate::atomic;
+use crate::{atomic, user_file};
 
 /// Appends `key` to the first known_hosts file of the target, in one write under a lock. Does nothing if it is there already.
 ///
@@ -75,6 +75,10 @@ fn lock(file: &Path) -> Result<File> {
 
 fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {
     let name = target.known_as();
+    // Reading a pipe or a device might never end.
+    if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)?;
     let mut bytes = Vec::new();
     opened.read_to_end(&mut bytes)?;
@@ -101,7 +105,9 @@ fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {
 fn forget_in_all(target: &Target) -> Result<()> {
     let name = target.known_as();
     for file in &target.known_hosts {
-        let text = match fs::read(file) {
+        let text = match user_file::read(file, user_file::MOST_BYTES) {
+            // It is written again as a whole.
+            Ok(bytes) if bytes.len() > user_file::MOST_BYTES => bail!("{} is too large for known_hosts", file.display()),
             Ok(bytes) => text_of(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),
@@ -146,7 +152,28 @@ fn without(line: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes_of, text_of, without};
+    use hostler_core::inventory::Connection;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use russh::keys::parse_public_key_base64;
+
+    use super::{Target, append, bytes_of, forget_in_all, text_of, without};
+
+    /// A pipe that nobody writes to, and a device without an end: neither is waited for, and neither is written to.
+    #[test]
+    fn what_is_not_a_file_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("known_hosts");
+        mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
+        let key = parse_public_key_base64("AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ").unwrap();
+        let mut target = Target::new("one", "192.168.1.12", &Connection::default()).unwrap();
+        for file in [pipe, "/dev/zero".into()] {
+            let error = append(&file, &target, &key).unwrap_err().to_string();
+            assert_eq!(error, "it is not a regular file", "{}", file.display());
+            target.known_hosts = vec![file];
+            forget_in_all(&target).unwrap_err();
+        }
+    }
 
     #[test]
     fn every_byte_stays() {

@@ -377,8 +377,9 @@ fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
         name: film.called(),
         machine: progress.machine.clone(),
         doing: progress.note.as_ref().map_or_else(|| doing.to_owned(), |note| format!("{doing} {note}")),
-        percent: (progress.done * 1000.0).round() / 10.0,
-        rate: (progress.rate * 10.0).round() / 10.0,
+        // A pod's word: JSON has no number for what is too large.
+        percent: (progress.done.clamp(0.0, 1.0) * 1000.0).round() / 10.0,
+        rate: (progress.rate.clamp(0.0, 1e6) * 10.0).round() / 10.0,
         left: progress.eta_seconds.map(|seconds| quantity::whole(Duration::from_secs(seconds))),
         since: duration(now.duration_since(progress.began)),
         silent: (silent > SILENT_FOR).then(|| duration(silent)),
@@ -573,6 +574,16 @@ mod tests {
         watchers.status = Some(Status { trouble: Some("no API".into()), since: Some(at("2026-11-23T20:58:00Z")), ..status });
         let trouble = view(&watchers, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).trouble;
         assert_eq!(trouble.as_deref(), Some("waiting since 20:58: no API"));
+    }
+
+    #[test]
+    fn whatever_a_pod_reports_of_its_progress_the_view_can_be_read() {
+        for wrong in [f64::MAX, f64::MIN] {
+            let mut read = read();
+            read.progress.values_mut().for_each(|progress| (progress.done, progress.rate) = (wrong, wrong));
+            let view = view(&read, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC);
+            serde_json::from_str::<View>(&serde_json::to_string(&view).expect("JSON")).expect("the same");
+        }
     }
 
     #[test]

@@ -100,6 +100,17 @@ about_own_system() {
         for path in $keep; do
             unset IFS
             device "$path"
+            kind=$(timeout -s KILL 2 findmnt --noheadings --output FSTYPE --target "$path" 2> /dev/null | tail -n 1)
+            case $kind in
+            # File systems over several disks, or over other folders: which disks those are is not found out here. The others of this kind are
+            # on servers.
+            btrfs | zfs | bcachefs | overlay | fuse.*)
+                case $kind in
+                btrfs) [ "$(find "/sys/fs/btrfs/$(findmnt --noheadings --output UUID --target "$path" | tail -n 1)/devices" -mindepth 1 2> /dev/null | wc -l)" -gt 1 ] ;;
+                fuse.sshfs | fuse.rclone | fuse.s3fs | fuse.glusterfs) false ;;
+                esac && say system-keep-unknown "$path"
+                ;;
+            esac
             [ -n "$device" ] || continue
             lsblk --noheadings --raw --inverse --output KNAME "$device" | grep -qxF "$disk" || continue
             if [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$device")" = {{ layout.data }} ]; then

@@ -59,3 +59,38 @@ fn a_disk_is_tried_as_etcd_would_write_to_it() {
     machine.program("/opt/hostler/current/bin/dd", "exit 0");
     assert_eq!(machine.facts().fsync, None, "etcd may be at work there");
 }
+
+/// What is kept may be on several disks: on which is not found out, so it is not taken for being elsewhere.
+#[test]
+fn what_is_kept_on_a_pool_of_disks_is_told() {
+    use std::os::unix::fs::FileTypeExt;
+    let is_block = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_block_device());
+    let Some(block) = std::fs::read_dir("/dev").expect("a folder").flatten().find(is_block) else {
+        eprintln!("NOT RUN: there is no block device in /dev");
+        return;
+    };
+    for (kind, is_told) in [
+        ("zfs", true),
+        ("bcachefs", true),
+        ("fuse.mergerfs", true),
+        ("overlay", true),
+        ("fuse.sshfs", false),
+        ("nfs4", false),
+        ("tmpfs", false),
+    ] {
+        let machine = Machine::new();
+        machine.file("/sys/block/sda/size", "1000\n");
+        let findmnt = format!(
+            "case $* in *'SOURCE --target /') echo {} ;; *FSTYPE*films) echo {kind} ;; *FSTYPE*) echo tmpfs ;; *) echo pool ;; esac",
+            block.path().display()
+        );
+        machine.program("/opt/hostler/current/bin/findmnt", &findmnt);
+        machine.program(
+            "/opt/hostler/current/bin/lsblk",
+            "case $* in *'--inverse --output TYPE,KNAME'*) echo 'disk sda' ;; *'--nodeps --output TYPE'*) echo part ;; esac",
+        );
+        let system = machine.facts().system.expect("it is on a disk");
+        assert_eq!(system.unknown.contains("/var/lib/films"), is_told, "{kind}: {system:?}");
+        assert!(system.erased.is_empty(), "{system:?}");
+    }
+}

@@ -30,7 +30,7 @@ fn an_architecture_is_no_path() {
         assert!(!sets(&ran.out).is_empty() && sets(&ran.out).iter().all(|set| own.contains(set)), "{word:?}: {}", ran.all());
         assert!(ran.out.contains("refused: apple: hostler has no programs for its architecture"), "{word:?}: {}", ran.all());
         let status = lab.hostler(&["status"]);
-        assert!(!status.out.contains("unknown: no bundle"), "{word:?}: {}", status.all());
+        assert!(!status.out.contains("not compared"), "{word:?}: {}", status.all());
     }
 }
 
@@ -54,7 +54,7 @@ fn machines_of_two_architectures_get_their_own_bundles() {
     let ran = lab.hostler(&["plan"]);
     assert!(ran.status == 0 && ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{}", ran.all());
     let status = lab.hostler(&["status"]);
-    assert!(!status.out.contains("unknown: no bundle"), "{}", status.all());
+    assert!(!status.out.contains("not compared"), "{}", status.all());
 }
 
 #[test]
@@ -131,6 +131,24 @@ fn a_plan_needs_no_bundle_and_makes_none() {
         assert_eq!(lab.path("cache").exists(), has_bundle, "{}", ran.all());
         assert!(!lab.path("cache/encoder").exists() && fs::read_dir(lab.path("")).unwrap().count() <= before + 1, "{}", ran.all());
     }
+}
+
+/// Without a bundle, what can be compared is, and nothing is called healthy that was not.
+#[test]
+fn a_status_compares_without_a_bundle() {
+    let lab = Lab::with_worker("");
+    fs::remove_dir_all(lab.path("cache")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&lab.hostler(&["status", "--output", "json"]).out).unwrap();
+    assert!(json["drift"]["steps"].as_u64().is_some_and(|steps| steps > 0), "{json}");
+    let ran = lab.hostler(&["status"]);
+    assert!(ran.out.contains("! machines differ from the inventory"), "{}", ran.all());
+    assert!(ran.err.contains("programs and images on the machines are not checked"), "{}", ran.all());
+    // The version of another hostler.
+    fs::write(lab.path("one/facts"), crate::lab::control_plane().replace("1.36.3", "1.99.9")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&lab.hostler(&["status", "--output", "json"]).out).unwrap();
+    assert!(json["healthy"] == false && json["drift"]["refusals"].as_u64().is_some_and(|refusals| refusals > 0), "{json}");
+    let ran = lab.hostler(&["plan"]);
+    assert!(ran.out.contains("hint: run `hostler bundle pins --update 1.99.9`"), "{}", ran.all());
 }
 
 /// Gives the bundle of `lab` another kubeadm.

@@ -65,6 +65,30 @@ fn alternatives(hint: &Hint) -> Vec<Command> {
     commands
 }
 
+/// The commands in the words of a hint about `machine`, but for those that are to be run after something else, and those of a condition.
+fn named(hint: &Hint, machine: Option<&MachineName>) -> Vec<(String, Goal)> {
+    let text = hint.to_string();
+    let pieces: Vec<&str> = text.split('`').collect();
+    let of = |at: usize| {
+        let (before, command) = (pieces[at - 1].trim_end(), pieces[at]);
+        let later = ["then", "then run", "then upgrade", "remove it with"].iter().any(|end| before.ends_with(end));
+        let words: Vec<&str> = command.strip_prefix("hostler ")?.split(' ').collect();
+        let goal = match words.as_slice() {
+            ["up"] => Goal::Up,
+            ["reset"] => Goal::Reset,
+            ["start"] => Goal::Start,
+            ["add", name] => Goal::Add(MachineName::new(name)?),
+            ["rebuild", name] => Goal::Rebuild { machine: MachineName::new(name)?, force_after: None },
+            ["remove", name] => Goal::Remove { machine: MachineName::new(name)?, dead: false, force_after: None },
+            ["remove", name, "--dead"] => Goal::Remove { machine: MachineName::new(name)?, dead: true, force_after: None },
+            ["remove"] => Goal::Remove { machine: machine?.clone(), dead: false, force_after: None },
+            _ => return None,
+        };
+        (!later).then(|| (command.to_owned(), goal))
+    };
+    (1..pieces.len()).step_by(2).filter_map(of).collect()
+}
+
 /// Whether nothing of what was asked for is done.
 fn is_refused(plan: &Plan) -> bool {
     plan.steps.is_empty() && !plan.refusals.is_empty()
@@ -176,6 +200,13 @@ fn dead_ends(world: &World, inventory: &Inventory) -> BTreeSet<String> {
                 if is_refused(&then) {
                     let refused: Vec<String> = then.refusals.iter().map(|refusal| format!("{:?}", refusal.why)).collect();
                     wrong.insert(format!("{asked:?}: {:?} hints at {command}, which is refused: {}", refusal.why, refused.join("; ")));
+                }
+            }
+            for (command, goal) in named(&refusal.hint, refusal.machine.as_ref()) {
+                let then = plan(world, inventory, &goal);
+                if is_refused(&then) {
+                    let refused: Vec<String> = then.refusals.iter().map(|refusal| format!("{:?}", refusal.why)).collect();
+                    wrong.insert(format!("{asked:?}: {:?} names {command}, which is refused: {}", refusal.why, refused.join("; ")));
                 }
             }
         }

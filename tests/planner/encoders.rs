@@ -54,3 +54,28 @@ fn a_preset_that_works_on_no_machine_is_refused_once_all_have_tried() {
     with.off.insert(inventory.machines.keys().nth(1).expect("a machine").clone(), "no answer".to_owned());
     assert_eq!(refused(&mut with, &inventory), [""; 0]);
 }
+
+/// Control planes in several time zones: the films' hours are those of the first one, also while it is off.
+#[test]
+fn a_control_plane_that_is_off_does_not_move_the_films_to_another_time_zone() {
+    let text = "
+machines:
+  twilightsparkle: {address: 192.168.1.11, role: control-plane}
+  rainbowdash: {address: 192.168.1.12, role: control-plane}
+  fluttershy: {address: 192.168.1.13, role: control-plane}
+transcode: {inbox: path:/srv/films, library: path:/srv/library, owner: {uid: 1000, gid: 100}, folders: {Movies: {}}}
+";
+    for zones in [["Europe/Berlin", "Etc/UTC", "Etc/UTC"], ["", "Europe/Berlin", "Europe/Berlin"]] {
+        let inventory = case::inventory(&serde_yaml::from_str(text).expect("YAML"));
+        let mut world = made(&inventory, None);
+        let first = inventory.machines.keys().next().expect("a machine").clone();
+        for (name, zone) in inventory.machines.keys().zip(zones) {
+            world.machines.get_mut(name).expect("it is there").time_zone = zone.to_owned();
+        }
+        assert_eq!(refused(&mut world, &inventory), [""; 0]);
+        world.off.insert(first, "no answer".to_owned());
+        let plan = plan(&inventory, &manifest().into(), &world.seen()).expect("templates fit");
+        let steps: Vec<String> = plan.steps.iter().map(|step| format!("{}: {}", step.id, step.reason)).collect();
+        assert_eq!(steps, [""; 0], "{zones:?}");
+    }
+}

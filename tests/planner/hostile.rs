@@ -163,11 +163,12 @@ fn spoil(facts: &mut Facts) {
     words([run, step]);
     let BeforeUpgrade { set: programs_before, since: _, etcd: _, back: _ } = before_upgrade.get_or_insert_default();
     words([programs_before]);
-    let SystemFacts { uefi: _, host_key, partition, layered: _, disks: system_disks, esp, erased, on_data } =
+    let SystemFacts { uefi: _, host_key, partition, layered: _, disks: system_disks, esp, erased, on_data, unknown } =
         system.get_or_insert_default();
     words([host_key, partition]);
     set(erased);
     set(on_data);
+    set(unknown);
     let EspFact { mounted, free: _, private: _ } = esp.get_or_insert_default();
     words([mounted]);
     system_disks.push(SystemDisk::default());
@@ -192,6 +193,7 @@ fn spoil(facts: &mut Facts) {
         missing,
         etcd_data: _,
         certificates,
+        lives,
         joined_at: _,
         etcd_address,
         last_words,
@@ -207,6 +209,7 @@ fn spoil(facts: &mut Facts) {
     words([server, node, etcd_address, cni].into_iter().map(|text| text.get_or_insert_default()));
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
+    map(lives);
     if let Some(cluster) = cluster {
         let ClusterFacts {
             version,

@@ -11,6 +11,7 @@ mod files;
 mod hostile;
 mod liar;
 mod needs;
+mod outlined;
 mod power;
 mod reinstall;
 mod roles;

@@ -152,3 +152,66 @@ fn a_machine_is_erased_or_installed_only_after_it_has_left() {
         }
     }
 }
+
+/// Whether a path that the inventory names goes with the system, and with the disk: what goes is told before, and nothing else is. The file with
+/// nameservers keeps no machine from its new system, whether it is there now or not.
+#[test]
+fn what_the_inventory_names_on_a_machine_is_told_before_it_is_erased() {
+    let text = |folder: &str| {
+        format!(
+            "machines:\n  a: {{address: 192.168.1.11, role: control-plane, mac: '1c:69:7a:00:01:00'}}\n  \
+             b: {{address: 192.168.1.12, role: control-plane, mac: '1c:69:7a:00:01:01'}}\n  \
+             c: {{address: 192.168.1.13, role: control-plane, mac: '1c:69:7a:00:01:02'}}\n\
+             os: {{authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]}}\n\
+             snapshots: {{to: {folder}/snapshots, every: 12h}}\n\
+             kubeadm: {{KubeletConfiguration: {{resolvConf: {folder}/resolv.pods}}}}\n\
+             transcode: {{inbox: 'path:{folder}/films', library: 'nfs://192.168.1.3/plex', owner: {{uid: 1000, gid: 100}}, folders: {{Movies: {{}}}}}}\n"
+        )
+    };
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    // Of this folder: whether it is on a partition that goes with the system, on hostler's data partition, or on another disk.
+    for (folder, erased, on_data) in [("/data", true, false), ("/srv", true, false), ("/srv", false, true), ("/mnt/usb", false, false)] {
+        for there in [true, false] {
+            let (inventory, mut world) = prepared(inventory(&serde_yaml::from_str(&text(folder)).expect("YAML")));
+            let name = inventory.machines.keys().nth(1).expect("a second").clone();
+            let facts = world.machines.get_mut(&name).expect("it is there");
+            facts.snapshot = Some(facts.clock - 3600);
+            facts.own_nameservers = there.then(|| vec!["192.168.1.1".to_owned()]);
+            let named = ["snapshots", "resolv.pods", "films"].map(|file| format!("{folder}/{file}"));
+            let system = facts.system.as_mut().expect("it has one");
+            for path in &named {
+                if erased {
+                    system.erased.insert(path.clone());
+                } else if on_data {
+                    system.on_data.insert(path.clone());
+                }
+            }
+            let installer = Box::new(installation().installer);
+            let goals = [
+                (Goal::Reinstall { machine: name.clone(), installation: Box::new(installation()), leaving: LEAVING }, erased),
+                (Goal::Erase { machine: name.clone(), installer, leaving: LEAVING }, erased || on_data),
+            ];
+            for (goal, goes) in goals {
+                let installs = matches!(goal, Goal::Reinstall { .. });
+                let plan = plan(&goal, &inventory, &world);
+                let case = format!("{folder}, erased {erased}, on data {on_data}, there {there}, installs {installs}");
+                if !plan.refusals.is_empty() {
+                    wrong.push(format!("{case}: refused: {:?}", plan.refusals));
+                }
+                for (path, told) in named.iter().zip([goes, installs && (goes || !there), installs && goes]) {
+                    let says = plan.warnings.iter().any(|warning| warning.text.contains(path.as_str()));
+                    if says != told {
+                        wrong.push(format!("{case}: {path} is {}told: {:?}", if says { "" } else { "not " }, plan.warnings));
+                    }
+                    seen.insert((installs, told));
+                }
+                // A folder that goes with the disk is no advice.
+                if !installs && plan.warnings.iter().any(|warning| warning.text.contains("data partition")) {
+                    wrong.push(format!("{case}: {:?}", plan.warnings));
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), 4, "each goal, with and without something to tell");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -88,7 +88,7 @@ fn apply(step: &Step, world: &mut World) {
 }
 
 /// Five machines in a verified cluster with so many control planes, with nothing left to do.
-fn converged(control_planes: usize) -> World {
+pub fn converged(control_planes: usize) -> World {
     let mut world = world(&Scene::converged(control_planes));
     // Whatever a random world is not yet.
     let plan = plan_for(&Goal::Up, &inventory(control_planes, false), &manifests(), &world.seen()).expect("templates fit");

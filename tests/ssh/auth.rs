@@ -122,6 +122,19 @@ async fn the_agent_opens() {
     }
 }
 
+/// As one whose forwarding connection was lost: the keys in files are tried without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_never_answers_is_not_waited_for_long() {
+    let sshd = Sshd::start();
+    let socket = sshd.path("agent.sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    keygen(&sshd.path("key"), "ed25519", "");
+    authorize(sshd.dir.path(), "key.pub");
+    let begun = Instant::now();
+    connect(&Target { agent: Some(socket), ..with_key(&sshd, "key") }, &strict()).await;
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_configuration_excludes_is_not_tried() {
     let sshd = Sshd::start();

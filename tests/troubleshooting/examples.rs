@@ -317,7 +317,7 @@ examples! {
     )],
     Why::BundleVersion { .. } => [(
         Why::BundleVersion { bundle: "1.36.3".to_owned(), cluster: "1.35.4".to_owned(), by: Some(named("twilightsparkle")) },
-        Hint::BundleOf { version: "1.35.4".to_owned() },
+        Hint::BundleOf { version: "1.35.4".to_owned(), known: true },
         "a machine joins with the version that the cluster runs"
     )],
     Why::NoClusterToUpgrade => [(Why::NoClusterToUpgrade, Hint::MakeCluster, "no machine of the inventory is in a cluster")],

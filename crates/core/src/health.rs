@@ -23,7 +23,6 @@ use crate::protocol::systemd;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
-use own::SOON;
 pub use own::own_problems;
 pub use problem::Problem;
 
@@ -55,7 +54,7 @@ pub struct Status {
     pub snapshot: Option<i64>,
     /// Seconds since then, by the machines' clocks.
     pub snapshot_age: Option<i64>,
-    /// `None`: not compared, because nothing is known of what should be installed.
+    /// `None`: not compared.
     pub drift: Option<Drift>,
     /// What to type, or do, next; `None` where all is well.
     pub next: Option<Hint>,
@@ -160,6 +159,9 @@ pub struct CertificateStatus {
     pub ends: i64,
     /// Whole days left by the machine's clock; negative once it has ended.
     pub days: i64,
+    /// Whether that is few: it should have been renewed.
+    #[serde(skip)]
+    pub soon: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -177,7 +179,7 @@ pub struct Drift {
     pub first: Option<String>,
 }
 
-/// What `seen` amounts to. `plan`: what `up` would do about it, where a bundle is at hand.
+/// What `seen` amounts to. `plan`: what `up` would do about it; `None` where nothing is known of what should be installed.
 ///
 /// Pure. A machine of the inventory that `seen` does not hold counts as unreachable. `own_snapshot`: when the newest one on the user's computer
 /// was taken, in seconds since the epoch.
@@ -217,6 +219,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         next: None,
     };
     status.problems = at_work(inventory, &facts);
+    status.problems.extend(plan.is_none().then_some(Problem::NotCompared));
     status.problems.extend(problems(&status, cluster.is_some()));
     if let Some(cluster) = cluster {
         let ready = |node: &str| cluster.nodes.get(node).is_none_or(|node| node.ready);
@@ -355,12 +358,14 @@ fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus
         let mut first: BTreeMap<CertificateKind, CertificateStatus> = BTreeMap::new();
         for (name, &ends) in &facts.kubernetes.certificates {
             let kind = CertificateKind::of(name);
-            let days = ends.saturating_sub(facts.clock).div_euclid(DAY);
+            let left = ends.saturating_sub(facts.clock);
+            let days = left.div_euclid(DAY);
+            let soon = own::is_soon(kind, left, facts.kubernetes.lives.get(name).copied());
             // Of a machine that is no control plane, only kubelet's own matter.
             let counts = facts.kubernetes.control_plane || name.starts_with("kubelet-");
             if counts && (kind != CertificateKind::Authority || days < AUTHORITY) && first.get(&kind).is_none_or(|other| ends < other.ends)
             {
-                first.insert(kind, CertificateStatus { machine: (*machine).clone(), kind, name: name.clone(), ends, days });
+                first.insert(kind, CertificateStatus { machine: (*machine).clone(), kind, name: name.clone(), ends, days, soon });
             }
         }
         certificates.extend(first.into_values());
@@ -536,12 +541,13 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
             _ => hint,
         });
     }
-    if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
-        return match certificate.kind {
-            CertificateKind::KubeletClient => Some(Hint::AskKubelet(certificate.machine.clone())),
-            CertificateKind::ControlPlane | CertificateKind::KubeletServer => Some(Hint::Run(Command::Up)),
-            CertificateKind::Authority => None,
-        };
+    // Nothing renews an authority.
+    let renewable = |certificate: &&CertificateStatus| certificate.soon && certificate.kind != CertificateKind::Authority;
+    if let Some(certificate) = status.certificates.iter().find(renewable) {
+        return Some(match certificate.kind {
+            CertificateKind::KubeletClient => Hint::AskKubelet(certificate.machine.clone()),
+            _ => Hint::Run(Command::Up),
+        });
     }
     let look = status.problems.iter().find_map(|problem| match problem {
         Problem::RenewalFailed { machine } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::RENEWAL }),

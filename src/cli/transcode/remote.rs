@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::protocol::{films, namespaces};
 use hostler_core::quantity::size;
-use hostler_core::visible::shortened;
+use hostler_core::visible::{shortened, visible};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, NamedCluster};
 use kube::{Client, Config};
@@ -24,7 +24,7 @@ use crate::cli::arguments::INVENTORY;
 use crate::inventory_file::InventoryFile;
 use crate::transcode::access::{self, TOKEN};
 use crate::transcode::view::View;
-use crate::{atomic, home, kubeconfig, user_file};
+use crate::{atomic, home, kubeconfig, own_api, user_file};
 
 /// The client sends requests that get a 503 again for longer than a user waits.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ impl Page {
         let file = kubeconfig_of(cluster)?;
         let context = || format!("{} can't be read", file.display());
         let bytes = user_file::read(&file, kubeconfig::MOST_BYTES).with_context(context)?;
-        let mut kubeconfig = Kubeconfig::from_yaml(&String::from_utf8(bytes).with_context(context)?).with_context(context)?;
+        let mut kubeconfig = own_api::parsed(&String::from_utf8(bytes).with_context(context)?).with_context(context)?;
         beside(&mut kubeconfig, atomic::folder_of(&file));
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(context)?;
         let server = config.cluster_url.to_string();
@@ -168,7 +168,23 @@ impl Page {
     }
 
     pub async fn view(&self) -> Result<View> {
-        serde_json::from_str(&self.ask("GET", "/api/status").await?).context(UNEXPECTED)
+        viewed(&self.ask("GET", "/api/status").await?)
+    }
+}
+
+/// The view that a pod has sent, whose texts are one line each, whatever it says.
+fn viewed(text: &str) -> Result<View> {
+    let mut view: Value = serde_json::from_str(text).context(UNEXPECTED)?;
+    show(&mut view);
+    serde_json::from_value(view).context(UNEXPECTED)
+}
+
+fn show(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = visible(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(show),
+        Value::Object(fields) => fields.values_mut().for_each(show),
+        _ => {}
     }
 }
 
@@ -265,5 +281,39 @@ fn beside(kubeconfig: &mut Kubeconfig, folder: &Path) {
         full(&mut user.client_certificate);
         full(&mut user.client_key);
         full(&mut user.token_file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::overview;
+    use super::*;
+
+    /// Every text that a view can have, from a page that says anything.
+    #[test]
+    fn no_text_of_the_page_begins_a_line() {
+        let bad = "x\nOBEYED\u{1b}[2J";
+        let mut view = serde_json::to_value(View::default()).expect("JSON");
+        // What any of the lists has.
+        let texts = ["name", "why", "reason", "question", "machine", "doing", "about", "was", "is", "when", "place", "took", "score"];
+        let more = ["left", "silent", "since", "size", "text", "server", "share", "free", "total"];
+        let mut film = json!({
+            "id": "up-12345678", "remarks": [bad], "percent": 1.0, "rate": 1.0, "asks_name": true, "replaced": true, "lost": false,
+            "fine": false, "used_percent": 1, "free_bytes": 1,
+        });
+        texts.iter().chain(&more).for_each(|name| film[name] = bad.into());
+        let mut lists = 0;
+        for (name, value) in view.as_object_mut().expect("an object") {
+            if value.is_array() && name != "days" {
+                *value = json!([film]);
+                lists += 1;
+            } else if value.is_null() {
+                *value = bad.into();
+            }
+        }
+        assert!(lists > 6, "{view}");
+        let text = overview::text(&viewed(&view.to_string()).expect("a view"));
+        assert!(text.contains("U+000AOBEYED") && !text.lines().any(|line| line.starts_with("OBEYED")), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

@@ -10,7 +10,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::films::encoder::is_hardware;
 use hostler_core::films::settings::Settings;
 use hostler_core::visible::visible;
-use hostler_core::words::and;
+use hostler_core::words::{and, shell_word};
 use nix::unistd::AccessFlags;
 
 use super::Try;
@@ -34,7 +34,8 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         _ => None,
     });
     let failed = |message: String| {
-        Failure::new(ExitStatus::Failed, message, format!("run `HandBrakeCLI --scan -i {}` for details", arguments.film.display()))
+        let film = arguments.film.to_string_lossy();
+        Failure::new(ExitStatus::Failed, message, format!("run `HandBrakeCLI --scan -i {}` for details", shell_word(&film)))
     };
     let title =
         titles.as_ref().and_then(Titles::film).ok_or_else(|| failed(format!("HandBrake found no film in {}", arguments.film.display())))?;

@@ -186,6 +186,8 @@ pub(super) struct SystemDeviation {
     without_data: bool,
     /// What is kept, and is on a partition that is erased.
     erased: BTreeSet<String>,
+    /// What is kept, and is on disks that are not known.
+    unknown: BTreeSet<String>,
 }
 
 const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh";
@@ -241,6 +243,7 @@ impl SystemDeviation {
             esp: self.esp.map(|free| EspFact { mounted: "/boot/efi".to_owned(), free: free * 1_000_000, private: !self.esp_open }),
             erased: self.erased.clone(),
             on_data: self.on_data.clone(),
+            unknown: self.unknown.clone(),
         }
     }
 }

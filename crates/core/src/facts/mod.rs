@@ -369,6 +369,8 @@ pub struct KubernetesFacts {
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own
     /// are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,
+    /// For how many seconds each of these is valid in all.
+    pub lives: BTreeMap<String, i64>,
     /// Of the certificate that kubelet presents, if the cluster's authority signed it. `None`: kubelet has none of those.
     pub serving: Option<Validity>,
     /// The DNS names and IP addresses in the API server's certificate.
@@ -528,7 +530,7 @@ pub struct Question {
     pub tunnel: bool,
     /// Whether to ask for what an installation anew has to know.
     pub system: bool,
-    /// Paths that the user keeps on some machine.
+    /// Paths that the user keeps on some machine; where `system` is asked for, also those that the inventory names.
     pub keep: Vec<String>,
     /// A file with nameservers beside the machine's own; empty: none.
     pub resolv_conf: String,

@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
                 let known = facts.render_nodes.len() < RenderNode::MOST;
                 facts.render_nodes.extend(RenderNode::parse(&words).filter(|_| known));
             }
-            "system" | "system-disk" | "system-esp" | "system-part" | "system-keep" | "system-keep-data" => {
+            "system" | "system-disk" | "system-esp" | "system-part" | "system-keep" | "system-keep-data" | "system-keep-unknown" => {
                 system(facts.system.get_or_insert_default(), fields)?
             }
             "snapshot" => facts.snapshot = Some(fields.number()?),
@@ -319,7 +319,11 @@ impl<'a> Reader<'a> {
                     let validity = Validity { begins: certificate.begins, ends: certificate.ends };
                     self.serving.get_or_insert((validity, certificate.signed_by));
                 }
-                kubernetes.certificates.entry(name).and_modify(|ends| *ends = (*ends).min(certificate.ends)).or_insert(certificate.ends);
+                // Of several in a file the one that ends first.
+                if kubernetes.certificates.get(&name).is_none_or(|ends| certificate.ends < *ends) {
+                    kubernetes.lives.insert(name.clone(), certificate.ends.saturating_sub(certificate.begins));
+                    kubernetes.certificates.insert(name, certificate.ends);
+                }
             }
         }
         Ok(())
@@ -405,6 +409,7 @@ fn system(system: &mut SystemFacts, mut fields: Fields) -> Result<(), String> {
         }
         "system-keep" => drop(system.erased.insert(fields.text()?)),
         "system-keep-data" => drop(system.on_data.insert(fields.text()?)),
+        "system-keep-unknown" => drop(system.unknown.insert(fields.text()?)),
         _ => {}
     }
     Ok(())

@@ -23,10 +23,12 @@ pub struct SystemFacts {
     pub disks: Vec<SystemDisk>,
     /// The file system from which the firmware starts the system.
     pub esp: Option<EspFact>,
-    /// What the user keeps, and what would be erased with the system.
+    /// What the user keeps or the inventory names, and what would be erased with the system.
     pub erased: BTreeSet<String>,
-    /// What the user keeps, and what is on hostler's data partition of the same disk.
+    /// What the user keeps or the inventory names, and what is on hostler's data partition of the same disk.
     pub on_data: BTreeSet<String>,
+    /// The same, on a file system that may be on several disks, this one among them.
+    pub unknown: BTreeSet<String>,
 }
 
 /// An EFI system partition.

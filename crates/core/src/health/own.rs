@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CertificateStatus, Problem, certificates};
-use crate::facts::Facts;
+use super::{CertificateKind, CertificateStatus, DAY, Problem, certificates};
+use crate::facts::{Facts, early};
 use crate::inventory::MachineName;
 
 /// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
-pub(super) const SOON: i64 = 30;
+const SOON: i64 = 30;
 /// Free space of /var/lib below which kubelet begins to evict pods, in percent.
 pub(super) const LITTLE_DISK: u64 = 15;
 
@@ -32,9 +32,21 @@ pub fn own_problems(name: &MachineName, facts: &Facts, every: Option<Duration>) 
     problems
 }
 
+/// Whether a certificate with so many seconds left should have been renewed. `life`: for how many it is valid in all, if that is known: one of a
+/// month is not renewed as long before its end as one of a year.
+pub(super) fn is_soon(kind: CertificateKind, left: i64, life: Option<i64>) -> bool {
+    let renewed = match (kind, life) {
+        (CertificateKind::Authority, _) | (_, None) => i64::MAX,
+        (CertificateKind::ControlPlane, Some(life)) => early(life),
+        // As `Validity::is_overdue` has it.
+        (CertificateKind::KubeletClient | CertificateKind::KubeletServer, Some(life)) => life / 12,
+    };
+    left < renewed.min(SOON * DAY)
+}
+
 /// Certificates that end soon; of a machine the first one says enough.
 pub(super) fn expiring(certificates: &[CertificateStatus]) -> impl Iterator<Item = Problem> {
-    let soon = |certificate: &&CertificateStatus| certificate.days < SOON;
+    let soon = |certificate: &&CertificateStatus| certificate.soon;
     certificates
         .iter()
         .enumerate()
@@ -90,4 +102,24 @@ pub(super) fn snapshot_old(age: i64, every: Duration) -> Option<Problem> {
 /// Whether the machine should have taken its first snapshot: it looks every ten minutes.
 pub(super) fn is_overdue(facts: &Facts) -> bool {
     facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However long a certificate lives, it is no problem before it is to be renewed, and one before it has ended.
+    #[test]
+    fn a_certificate_is_a_problem_only_after_it_should_have_been_renewed() {
+        for days in [1, 7, 30, 90, 365, 3650] {
+            let life = days * DAY;
+            for (kind, renewed) in [(CertificateKind::ControlPlane, early(life)), (CertificateKind::KubeletClient, life / 10)] {
+                assert!(!is_soon(kind, life, Some(life)), "{kind:?} of {days} days is new");
+                assert!(!is_soon(kind, renewed, Some(life)), "{kind:?} of {days} days is about to be renewed");
+                assert!(is_soon(kind, 0, Some(life)) && is_soon(kind, -1, Some(life)), "{kind:?} of {days} days has ended");
+                assert!(days < 365 || is_soon(kind, 29 * DAY, Some(life)), "{kind:?} of {days} days has 29 left");
+            }
+        }
+        assert!(is_soon(CertificateKind::Authority, 29 * DAY, None) && !is_soon(CertificateKind::ControlPlane, 30 * DAY, None));
+    }
 }

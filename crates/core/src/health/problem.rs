@@ -33,6 +33,8 @@ pub enum Problem {
     Cordoned {
         node: String,
     },
+    /// Nothing is known of what should be installed.
+    NotCompared,
     /// A run of this or another hostler.
     AtWork {
         machine: MachineName,
@@ -148,6 +150,7 @@ impl fmt::Display for Problem {
             Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
             Problem::Cordoned { node } => write!(f, "node {node} is cordoned: no new pods are scheduled on it"),
             Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
+            Problem::NotCompared => f.write_str("the machines were not compared with the inventory"),
             Problem::AtWork { machine, step } => write!(f, "another run of hostler is running step {step} on {machine}"),
             Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 replicas"),
             Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: only {ready} of {} ready", counted(*wanted as usize, "pod")),

@@ -33,7 +33,7 @@ pub(super) fn plan(
     let Some(facts) = planner.facts.get(name).copied() else {
         return Ok(needs_machine(planner, name));
     };
-    warn_of_snapshots(&mut planner, name, facts);
+    warn_of_snapshots(&mut planner, name, facts, true);
     let erase = match order_for(inventory, name, facts, installer) {
         Ok((erasure, erase)) => {
             let action = installer.stage(Way::Kexec, erasure.to_json(), protocol::installer::ERASURE, None);
@@ -58,7 +58,7 @@ pub(super) fn plan(
 fn order_for(inventory: &Inventory, name: &MachineName, facts: &Facts, installer: &Installer) -> Result<(Erasure, Erase), NoInstaller> {
     let target = target(inventory, name, facts, 0)?;
     let (system, disk) = system(facts)?;
-    keeps(inventory, name, system.erased.iter().chain(&system.on_data))?;
+    keeps(inventory, name, system, system.erased.iter().chain(&system.on_data))?;
     has_memory(facts, installer)?;
     let (erased, has_data) = contents(disk);
     let erase = Erase { id: order::short_id(&installer.id).to_owned(), what: described(disk), erased, has_data };

@@ -112,8 +112,10 @@ pub enum Hint {
     GiveAddressBack {
         was: String,
     },
+    /// `known`: whether hostler can make one.
     BundleOf {
         version: String,
+        known: bool,
     },
     KeepAsIs {
         key: Unchangeable,
@@ -292,8 +294,8 @@ impl fmt::Display for Command {
             Command::Rebuild { machine, take_over: false } => write!(f, "`hostler rebuild {machine}`"),
             Command::Rebuild { machine, take_over: true } => write!(f, "`hostler rebuild {machine} --take-over {machine}`"),
             Command::Restore(machine) => write!(f, "`hostler rebuild {machine} --from SNAPSHOT`"),
-            Command::Remove { node, dead: false } => write!(f, "`hostler remove {node}`"),
-            Command::Remove { node, dead: true } => write!(f, "`hostler remove {node} --dead`"),
+            Command::Remove { node, dead: false } => write!(f, "`hostler remove {}`", shell_word(node)),
+            Command::Remove { node, dead: true } => write!(f, "`hostler remove {} --dead`", shell_word(node)),
             Command::Reset => f.write_str("`hostler reset`"),
             Command::TakeOver(machine) => write!(f, "`--take-over {machine}` with up, add or rebuild"),
             Command::Snapshot => f.write_str("`hostler snapshot create`"),
@@ -330,7 +332,8 @@ impl fmt::Display for Hint {
             Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
             Hint::RemovePlatform => f.write_str("uninstall every other container platform first: two on the same machine conflict"),
             Hint::FinishWipe(rebuild) => {
-                write!(f, "{rebuild} finishes the wipe and joins the machine again; `hostler remove` and `hostler reset` also finish it")
+                let also = if let Command::Restore(_) = rebuild { "`hostler reset` also finishes" } else { "`hostler remove` and `hostler reset` also finish" };
+                write!(f, "{rebuild} finishes the wipe and joins the machine again; {also} it")
             }
             Hint::FinishRestore(restore) => write!(f, "{restore} starts the restore again"),
             Hint::WipeFirst { command, leave: false } => write!(
@@ -421,7 +424,8 @@ impl fmt::Display for Hint {
                 "set the clock (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on \
                 it",
             ),
-            Hint::BundleOf { version } => write!(f, "omit `--bundle`, or pass a bundle of Kubernetes {version}"),
+            Hint::BundleOf { version, known: false } => write!(f, "run `hostler bundle pins --update {version}` to fetch the checksums of {version}"),
+            Hint::BundleOf { version, known: true } => write!(f, "omit `--bundle`, or pass a bundle of Kubernetes {version}"),
             Hint::KeepAsIs { key, is } => {
                 let key = key.key();
                 write!(
@@ -560,17 +564,24 @@ impl fmt::Display for Hint {
                 "change or delete what forbids them in the namespace {namespace}: a ResourceQuota, a LimitRange, a PodSecurity label or an \
                  admission webhook"
             ),
-            Hint::DeleteRequest { request } => write!(
-                f,
-                "find out which program on that machine made the request; `kubectl describe csr {request}` shows it, and `kubectl delete \
-                 csr {request}` deletes it"
-            ),
-            Hint::LookAtPod { namespace, pod } => write!(
-                f,
-                "`kubectl --namespace {namespace} describe pod {pod}` shows why, and `kubectl --namespace {namespace} logs {pod}` shows \
-                 its output"
-            ),
-            Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
+            // Whoever makes a request chooses its name, which may be any text.
+            Hint::DeleteRequest { request } => {
+                let request = shell_word(request);
+                write!(
+                    f,
+                    "find out which program on that machine made the request; `kubectl describe csr {request}` shows it, and `kubectl \
+                     delete csr {request}` deletes it"
+                )
+            }
+            Hint::LookAtPod { namespace, pod } => {
+                let [namespace, pod] = [namespace, pod].map(|name| shell_word(name));
+                write!(
+                    f,
+                    "`kubectl --namespace {namespace} describe pod {pod}` shows why, and `kubectl --namespace {namespace} logs {pod}` \
+                     shows its output"
+                )
+            }
+            Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {}`", shell_word(node)),
             Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),
         }
     }
@@ -581,3 +592,6 @@ impl Serialize for Hint {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

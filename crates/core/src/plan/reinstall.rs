@@ -16,15 +16,15 @@ use super::refusal::Why;
 use super::system_disk::{Installer, NoInstaller, contents, described, has_memory, has_room, keeps, system, target, way};
 use super::turn::let_films_end;
 use super::wipe::to_wipe;
-use super::{Plan, Warning, check, graph, wanted};
+use super::{Plan, Warning, check, graph, wanted, workload};
 use crate::action::reinstall::{Reinstall, Way};
 use crate::arch::Arch;
 use crate::facts::{Facts, Observation};
 use crate::install::layout::{DATA_FOLDER, installed_name, order_of};
 use crate::install::order::{self, Order};
-use crate::inventory::{Inventory, MachineName, Os, Role, within};
+use crate::inventory::{Inventory, MachineName, Os, Role};
 use crate::manifest::Manifests;
-use crate::protocol::installer;
+use crate::protocol::{installer, path};
 use crate::record::InProgress;
 use crate::step::{Need, Stage, StepId, StepKind};
 use crate::words::and;
@@ -84,7 +84,8 @@ pub(super) fn plan(
     let Some(facts) = facts else {
         return Ok(needs_machine(planner, name));
     };
-    warn_of_snapshots(&mut planner, name, facts);
+    warn_of_snapshots(&mut planner, name, facts, false);
+    warn_of_named(&mut planner, name, facts);
     let hint = check::take_over(&planner, name);
     if !check::other_cluster(&mut planner, name, facts, hint) {
         stage(&mut planner, name, os, installation);
@@ -137,21 +138,56 @@ pub(super) fn needs_machine<'a>(mut planner: Planner<'a>, name: &'a MachineName)
     Plan { steps: Vec::new(), ..planner.finish() }
 }
 
-/// Regular snapshots in a folder outside of the data partition go with the system, unless they are on a server.
-pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+/// Paths on machines that the inventory names. Only the machine knows what they are on, and whether that goes with its system: it is asked.
+pub fn named_paths(inventory: &Inventory) -> Vec<String> {
+    let folders = inventory.transcode.iter().flat_map(workload::folders).map(|(_, path)| path);
+    let own = wanted::own_resolv_conf(inventory).filter(|path| path.starts_with('/'));
+    let named = folders.chain([inventory.snapshots.folder()]).chain(own);
+    named.map(str::to_owned).collect()
+}
+
+/// Whether the path goes with the system of the machine.
+fn goes(facts: &Facts, path: &str) -> bool {
+    facts.system.as_ref().is_some_and(|system| system.erased.contains(path))
+}
+
+/// Regular snapshots that go with the system, or with the whole disk if `all` of it is erased, unless they are on a server.
+pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, all: bool) {
     let snapshots = &planner.inventory.snapshots;
     let folder = snapshots.folder();
-    if facts.snapshot.is_none() || within(folder, DATA_FOLDER) || facts.snapshot_copied >= facts.snapshot {
+    let on_data = facts.system.as_ref().is_some_and(|system| system.on_data.contains(folder));
+    let stays = !(goes(facts, folder) || all && on_data);
+    if facts.snapshot.is_none() || stays || facts.snapshot_copied >= facts.snapshot {
         return;
     }
     let instead = match snapshots.server() {
         Some(share) => format!("the newest is not on {share} yet"),
-        None => format!("`snapshots.to` can be a share, or a folder below {DATA_FOLDER}"),
+        None if all => "`snapshots.to` can be a share".to_owned(),
+        None => format!("`snapshots.to` can be a share, or a folder of hostler's data partition ({DATA_FOLDER})"),
     };
     let text =
         format!("its snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and {instead}");
     planner.warn(Some(name), text);
 }
+
+/// What else the inventory names on the machine, and the new system does not have.
+fn warn_of_named<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    let snapshots = planner.inventory.snapshots.folder();
+    let own = wanted::own_resolv_conf(planner.inventory).filter(|_| facts.own_nameservers.is_none());
+    let mut lost = named_paths(planner.inventory);
+    lost.retain(|path| path != snapshots && (goes(facts, path) || own == Some(path.as_str())) && !EVERY_SYSTEM.contains(&path.as_str()));
+    if !lost.is_empty() {
+        let text = format!(
+            "its new system will not have {}, which the inventory names: create that again once the system is installed, then run \
+             `hostler up`",
+            and(&lost)
+        );
+        planner.warn(Some(name), text);
+    }
+}
+
+/// Files with nameservers that every system has.
+const EVERY_SYSTEM: [&str; 2] = [path::RESOLV_CONF, path::RESOLVED_CONFIG];
 
 /// The plan in which a machine that can't start the installer does not even begin to leave, and its pods stay until its films have ended.
 pub(super) fn after_staging(planner: Planner, name: &MachineName) -> Plan {
@@ -204,7 +240,7 @@ fn order_for(
     if installation.login_key.as_ref().is_none_or(|key| !os.authorized_keys.iter().any(|line| same(&line, key))) {
         return Err(NoInstaller::LoginKey);
     }
-    keeps(inventory, name, system.erased.iter())?;
+    keeps(inventory, name, system, system.erased.iter())?;
     has_memory(facts, &installation.installer)?;
     let machine = order::Machine {
         name: name.clone(),
@@ -311,7 +347,10 @@ fn facts_after(
 ) -> BTreeMap<MachineName, Observation> {
     let mut seen = facts_after_removal(inventory, seen, name);
     if let Some(Observation::Facts(facts)) = seen.get_mut(name) {
-        **facts = fresh(facts, name, os.system_size, &os.release);
+        // Whether the new system has the file is seen once it is there: this one's says nothing of it.
+        let others = || facts.nameservers.iter().filter(|server| !wanted::is_loopback(server)).cloned().collect();
+        let own = wanted::own_resolv_conf(inventory).map(|_| facts.own_nameservers.clone().unwrap_or_else(others));
+        **facts = Facts { own_nameservers: own, ..fresh(facts, name, os.system_size, &os.release) };
     }
     seen
 }

@@ -15,6 +15,7 @@ mod containerd;
 mod files;
 mod kubelet_flags;
 mod least;
+mod programs;
 mod quantities;
 pub mod reserves;
 mod settings;
@@ -87,6 +88,9 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
     }
     for document in merged.get(CLUSTER).into_iter().flatten() {
         files::deviations(document, inventory, &mut found);
+    }
+    for (cluster, proxy) in merged.get(CLUSTER).into_iter().flatten().zip(merged.get(PROXY).into_iter().flatten()) {
+        programs::deviations(cluster, proxy, inventory, &mut found);
     }
     containerd::deviations(inventory, &mut found);
     for (cluster, kubelet) in merged.get(CLUSTER).into_iter().flatten().zip(merged.get(KUBELET).into_iter().flatten()) {

@@ -52,6 +52,8 @@ pub enum NoInstaller {
     NetworkCard,
     /// Something that the user keeps.
     Kept(String),
+    /// The same, on disks that are not known.
+    KeptSomewhere(String),
     /// MB.
     Memory {
         has: u64,
@@ -75,6 +77,9 @@ impl fmt::Display for NoInstaller {
             }
             NoInstaller::NetworkCard => f.write_str("it has several network cards, and the inventory has no `mac` for it"),
             NoInstaller::Kept(path) => write!(f, "`keep:` lists {}, but it is on a partition that is erased", visible(path)),
+            NoInstaller::KeptSomewhere(path) => {
+                write!(f, "`keep:` lists {}, and hostler can't tell which disks it is on: this one may be among them", visible(path))
+            }
             NoInstaller::Memory { has, least } => write!(f, "it has {has} MB of memory, and the installer needs {least} MB"),
         }
     }
@@ -101,7 +106,9 @@ impl NoInstaller {
             }
             NoInstaller::LoginKey => "add the public key to `os.authorizedKeys` in the inventory; `ssh -v` shows which key is accepted now",
             NoInstaller::NetworkCard => "write `mac:` of the network card that has its address into the inventory",
-            NoInstaller::Kept(_) => "move those files to a data partition of hostler's (/srv) or to another disk, and correct `keep:`",
+            NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => {
+                "move those files to a data partition of hostler's (/srv) or to another disk, and correct `keep:`"
+            }
         }
     }
 
@@ -109,7 +116,7 @@ impl NoInstaller {
     pub fn hint_to_erase(&self) -> &'static str {
         match self {
             NoInstaller::Disk(_) => "`remove --erase` erases the disk that the system is on: correct `disk` in the inventory",
-            NoInstaller::Kept(_) => "move those files to another disk, and correct `keep:`",
+            NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => "move those files to another disk, and correct `keep:`",
             NoInstaller::Layered | NoInstaller::NetworkCard => self.hint(),
             _ => "run `hostler remove` without `--erase`, then erase the disk by hand",
         }
@@ -167,16 +174,18 @@ pub(super) fn has_room(disk: &SystemDisk, system_size: u64) -> Result<(), NoInst
     layout(disk.size, system_size, kept).map(|_| ()).map_err(NoInstaller::Room)
 }
 
-/// What the user keeps, if any of it is among `erased`.
+/// What the user keeps, if any of it is among `erased`, or may be.
 pub(super) fn keeps<'a>(
     inventory: &Inventory,
     name: &MachineName,
+    system: &SystemFacts,
     mut erased: impl Iterator<Item = &'a String>,
 ) -> Result<(), NoInstaller> {
     let keep = inventory.machines.get(name).map(|machine| machine.keep.as_slice()).unwrap_or_default();
+    let somewhere = || system.unknown.iter().find(|path| keep.contains(*path));
     match erased.find(|path| keep.contains(*path)) {
         Some(kept) => Err(NoInstaller::Kept(kept.clone())),
-        None => Ok(()),
+        None => somewhere().map_or(Ok(()), |kept| Err(NoInstaller::KeptSomewhere(kept.clone()))),
     }
 }
 

@@ -59,7 +59,8 @@ pub fn check(planner: &mut Planner) {
     match desired(planner) {
         Some((version, machine)) if version != bundle => {
             let why = Why::BundleVersion { bundle: bundle.to_owned(), cluster: version.clone(), by: machine.cloned() };
-            planner.refuse(None, why, Hint::BundleOf { version });
+            let known = planner.inventory.versions.known(&version).is_some();
+            planner.refuse(None, why, Hint::BundleOf { version, known });
         }
         _ => {
             let others = planner.trusted.answering().filter(|api_via| api_via.cluster.version != bundle);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::hint::Hint;
 use super::planner::Planner;
@@ -227,6 +228,18 @@ fn shares(wanted: &Transcode) -> String {
     format!("{} {}", wanted.inbox, wanted.library)
 }
 
+/// The time zone of the first control plane. While that can't be reached, what the cluster has of it stays.
+fn time_zone(planner: &Planner) -> Option<String> {
+    let mut reached = planner.inventory.control_planes().map(|(name, _)| planner.facts.get(name).map(|facts| facts.time_zone.clone()));
+    let live = || {
+        let watcher = planner.api_via?.cluster.add_ons.get("Deployment", namespaces::FILMS, "watcher")?;
+        let variables = watcher.content.pointer("/template/spec/containers/0/env").and_then(Value::as_array);
+        let zone = variables.into_iter().flatten().find(|variable| variable.get("name").is_some_and(|name| name == "TZ"));
+        Some(zone.and_then(|zone| zone.get("value")?.as_str()).unwrap_or_default().to_owned())
+    };
+    reached.next().flatten().or_else(live).or_else(|| reached.flatten().next())
+}
+
 fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
     let of =
         |component| planner.manifests.image(component).map(|image| (image.reference.clone(), image.digest.clone())).unwrap_or_default();
@@ -240,7 +253,7 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
     let others_report_machines = planner.inventory.notify.is_some();
     let at_once = encoders.len() + 1;
     let settings = Settings { at_once, machines, notify, others_report_machines, ..wanted.settings.clone() };
-    let zone = planner.inventory.control_planes().find_map(|(name, _)| planner.facts.get(name)).map(|facts| facts.time_zone.clone());
+    let zone = time_zone(planner);
     Installation {
         image,
         digest,

@@ -11,7 +11,7 @@ pub const PROXY: &str = "KubeProxyConfiguration";
 
 pub const API: &[&str] = &["apiServer", "extraArgs"];
 pub const MANAGER: &[&str] = &["controllerManager", "extraArgs"];
-const SCHEDULER: &[&str] = &["scheduler", "extraArgs"];
+pub const SCHEDULER: &[&str] = &["scheduler", "extraArgs"];
 pub const ETCD: &[&str] = &["etcd", "local", "extraArgs"];
 pub const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
 
@@ -192,6 +192,7 @@ pub const RELIED: &[Relied] = &[
     ),
     list(API, "disable-admission-plugins", &[], &["NodeRestriction", "ServiceAccount", "Priority"], "hostler relies on this plugin"),
     list(API, "runtime-config", &[], SERVED, "hostler and kubeadm use this API"),
+    same(API, "endpoint-reconciler-type", "lease", "pods reach API servers through the Service `kubernetes`, whose addresses it keeps"),
     same(API, "allow-privileged", "true", "the pod network and kube-proxy run as privileged pods"),
     flag(CLUSTER, API, "proxy-client-cert-file", FILES, ""),
     flag(CLUSTER, API, "proxy-client-key-file", FILES, ""),
