@@ -48,9 +48,9 @@ impl Place {
         let bytes = match user_file::read(&self.file, MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if user_file::is_nothing(&error) && self.adds => return Ok(PinList::default()),
-            Err(error) => return Err(self.wrong(format!("the pins {name} can't be read: {error}"))),
+            Err(error) => return Err(self.wrong(format!("the pins file {name} can't be read: {error}"))),
         };
-        let text = String::from_utf8(bytes).map_err(|_| self.wrong(format!("the pins {name} are not UTF-8")))?;
+        let text = String::from_utf8(bytes).map_err(|_| self.wrong(format!("the pins file {name} is not UTF-8")))?;
         parse(&text, &name).map_err(|problems| self.wrong(problems.to_string().trim_end().to_owned()))
     }
 
@@ -60,19 +60,19 @@ impl Place {
     /// As [`users`](Place::users); the file contradicts hostler's own list, or there is no version at all.
     pub fn list(&self) -> Result<PinList> {
         let list = merge(&self.own(), &self.users()?).map_err(|why| {
-            let what = format!("the pins {} contradict hostler: {why}", self.file.display());
-            let hint = format!("remove that from the file, or set {VARIABLE} to a file that is used in place of hostler's own list");
+            let what = format!("the pins file {} can't be used: {why}", self.file.display());
+            let hint = format!("remove these entries from the file, or set {VARIABLE} to a file that replaces hostler's own list");
             Failure::new(ExitStatus::Usage, what, hint)
         })?;
         if list.pins.is_empty() {
-            return Err(self.wrong(format!("the pins {} have no version of Kubernetes", self.file.display())));
+            return Err(self.wrong(format!("the pins file {} has no version of Kubernetes", self.file.display())));
         }
         Ok(list)
     }
 
     fn wrong(&self, what: String) -> anyhow::Error {
         let hint = if self.adds {
-            "fix the file, or move it away to use hostler's own list alone".to_owned()
+            "fix the file, or move it away to use only hostler's own list".to_owned()
         } else {
             format!("fix the file, or unset {VARIABLE} to use hostler's own list")
         };
@@ -135,7 +135,7 @@ mod tests {
         for (text, said) in [
             ("kubernetes: [\n", "never closed"),
             ("kubernetes:\n  1.36: {}\n", "`1.36` is not a version of three numbers"),
-            (differs.as_str(), "contradict hostler: the checksums of kubelet 1.36.3 differ"),
+            (differs.as_str(), "can't be used: the checksums of kubelet 1.36.3 differ"),
         ] {
             let (_folder, place) = place(text);
             let error = place.list().unwrap_err();
@@ -149,7 +149,7 @@ mod tests {
         let named = Place { adds: false, ..place };
         assert!(named.list().unwrap_err().to_string().contains("can't be read"));
         std::fs::write(&named.file, "kubernetes: {}\n").unwrap();
-        assert!(named.list().unwrap_err().to_string().contains("have no version of Kubernetes"));
+        assert!(named.list().unwrap_err().to_string().contains("has no version of Kubernetes"));
         drop(folder);
     }
 

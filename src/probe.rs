@@ -77,7 +77,7 @@ impl Probe {
         };
         let mut missing = Vec::new();
         if addresses.len() != self.expect {
-            missing.push(format!("{name} has {} of {} addresses", addresses.len(), self.expect));
+            missing.push(format!("{name} resolves to {} of {} addresses", addresses.len(), self.expect));
         }
         let mut asked = JoinSet::new();
         for address in addresses {
@@ -230,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn not_ready_while_an_address_is_missing() {
         let probe = answering("a", &[]).await;
-        assert_eq!(missing(2, Ok(vec![probe]), Ok(vec![probe])).await, ["each has 1 of 2 addresses"]);
+        assert_eq!(missing(2, Ok(vec![probe]), Ok(vec![probe])).await, ["each resolves to 1 of 2 addresses"]);
     }
 
     #[tokio::test]
@@ -277,10 +277,10 @@ mod tests {
 
     #[tokio::test]
     async fn ready_reports_what_is_missing() {
-        let address = answering("a", &["each has 1 of 2 addresses", "any has no address"]).await;
+        let address = answering("a", &["each resolves to 1 of 2 addresses", "any has no address"]).await;
         let answer = ask(address, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-        assert!(answer.ends_with("\r\n\r\neach has 1 of 2 addresses\nany has no address\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\neach resolves to 1 of 2 addresses\nany has no address\n"), "{answer}");
         let ready = ask(answering("a", &[]).await, "GET /ready HTTP/1.1\r\n\r\n").await;
         assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
     }

@@ -203,7 +203,7 @@ const OF_THE_KERNEL: [FsType; 9] = [
 
 fn is_for_files(folder: &Path) -> io::Result<()> {
     if OF_THE_KERNEL.contains(&statfs::statfs(folder)?.filesystem_type()) {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel keeps no files there"));
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "it is a kernel file system, which stores no files"));
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["up", "--bundle", "/etc"], "/etc is not a bundle"),
     (&["upgrade", "--to", "1.36"], "did you mean 1.36.3?"),
     (&["upgrade", "--to", "1.36.33"], "did you mean 1.36.3?"),
-    (&["upgrade", "--to", "latest"], "hostler knows the versions 1.36.3, 1.36.1 and 1.35.4"),
+    (&["upgrade", "--to", "latest"], "hostler does not know Kubernetes `latest`, only 1.36.3, 1.36.1 and 1.35.4"),
     (&["upgrade", "--force-after=-5m"], "can't be negative"),
     (&["rebuild", "rainbowdash", "--host-key", "MD5:aa"], "SHA256:"),
     (&["rebuild", "rainbowdsh"], "did you mean `rainbowdash`?"),

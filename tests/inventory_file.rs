@@ -174,8 +174,8 @@ fn a_fragment_that_breaks_something_is_named_at_its_place() {
     assert_eq!(status, Some(2), "{said}");
     for wrong in [
         "inventory.yaml:5:20: `wal-dir` can't be set here: etcd's data must be",
-        "inventory.yaml:8:7: `evictionHard.memory.available: 5x` is not valid: kubelet would not start: an eviction threshold is",
-        "inventory.yaml:10:20: `kubeReserved.gpu: 1` is not valid: kubelet would not start: a reserve is",
+        "inventory.yaml:8:7: `evictionHard.memory.available: 5x` is not valid: kubelet would not start: an eviction threshold must be",
+        "inventory.yaml:10:20: `kubeReserved.gpu: 1` is not valid: kubelet would not start: a reserve must be",
     ] {
         assert!(said.contains(wrong), "{wrong}\n{said}");
     }

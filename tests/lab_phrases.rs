@@ -36,7 +36,7 @@ const ELSEWHERE: [&str; 26] = [
     "the kernel modules overlay, br_netfilter and vxlan are not loaded",
     "minutes ahead of the other machine's and this",
     "remove label shelf",
-    "waiting for a PodDisruptionBudget to let",
+    "waiting for a PodDisruptionBudget to allow the",
     "a pass phrase of {}",
     "# changed by hand",
     "space is low the library has",

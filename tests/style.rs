@@ -1,8 +1,8 @@
-//! The glossary of docs/style.md is kept: no document, no string literal of the program and no help text has a phrase of its left column,
-//! except where its exceptions say so.
+//! The glossary of docs/style.md is kept: no document, no string literal of the program, no script's message and no help text has a phrase of
+//! its left column, except where its exceptions say so.
 //!
-//! [`offences`] takes any text. To check more of them, feed it with more `(place, text)` pairs: see [`documents`], [`literals_of_sources`] and
-//! [`help_texts`].
+//! [`offences`] takes any text. To check more of them, feed it with more `(place, text)` pairs: see [`documents`], [`literals_of_sources`],
+//! [`templates`] and [`help_texts`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -251,6 +251,47 @@ fn help_texts() -> Vec<(String, String)> {
     found
 }
 
+/// What scripts print and the page shows: each line of the templates but for comments, and without what is filled in.
+fn templates() -> Vec<(String, String)> {
+    let mut folders = vec![root().join("templates")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder can be read") {
+            let path = entry.expect("an entry can be read").path();
+            let place = path.strip_prefix(root()).expect("it is below the root").to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if [".sh", ".html", ".js"].iter().any(|end| place.ends_with(end)) {
+                found.push((place.clone(), messages(&read(&place))));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines of a template, those of comments blank, without `{{ ... }}` and `{% ... %}`.
+fn messages(template: &str) -> String {
+    let is_comment = |line: &&str| ["#", "//"].iter().any(|begin| line.trim_start().starts_with(begin));
+    let lines: Vec<&str> = template.lines().map(|line| if is_comment(&line) { "" } else { line }).collect();
+    let text = lines.join("\n");
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, filled)) = rest.split_once('{') {
+        plain.push_str(before);
+        let end = [("{", "}}"), ("%", "%}")].into_iter().find(|(begin, _)| filled.starts_with(begin)).map(|(_, end)| end);
+        rest = match end.and_then(|end| filled.split_once(end)) {
+            Some((filled, after)) => {
+                plain.extend(filled.matches('\n'));
+                plain.push('`');
+                after
+            }
+            None => filled,
+        };
+    }
+    plain + rest
+}
+
 /// The phrases of the glossary in the literals of a source. A literal of several lines is reported at its first.
 fn offences_of(place: &str, literals: &[Literal]) -> Vec<String> {
     let mut found = Vec::new();
@@ -268,6 +309,17 @@ fn no_string_literal_has_a_phrase_of_the_glossary() {
     let sources = literals_of_sources();
     assert!(sources.iter().any(|(place, literals)| place == "src/ssh/error.rs" && literals.len() > 20), "sources are read");
     let found: Vec<String> = sources.iter().flat_map(|(place, literals)| offences_of(place, literals)).collect();
+    assert!(found.is_empty(), "docs/style.md has better words:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_script_and_no_page_says_a_phrase_of_the_glossary() {
+    let templates = templates();
+    assert!(
+        templates.iter().any(|(place, text)| place == "templates/kubernetes/drain.sh" && text.contains("announce")),
+        "scripts are read"
+    );
+    let found: Vec<String> = templates.iter().flat_map(|(place, text)| offences(place, text)).collect();
     assert!(found.is_empty(), "docs/style.md has better words:\n{}", found.join("\n"));
 }
 
@@ -308,7 +360,7 @@ fn every_exception_for_a_file_is_needed() {
         let texts: Vec<String> = literals.into_iter().map(|literal| literal.text).collect();
         (place, texts.join("\n`\n"))
     });
-    let texts: Vec<(String, String)> = documents().into_iter().chain(help_texts()).chain(sources).collect();
+    let texts: Vec<(String, String)> = documents().into_iter().chain(help_texts()).chain(templates()).chain(sources).collect();
     let paths: BTreeSet<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
     let unneeded: Vec<String> = STYLE
         .exceptions
@@ -373,6 +425,12 @@ fn only_whole_words_count() {
 fn a_placeholder_is_not_a_word() {
     assert_eq!(offences("planted.md", "bring {gate} back, or {begun:?}"), Vec::<String>::new());
     assert_eq!(offences("planted.md", "{name} was cut").len(), 1);
+}
+
+#[test]
+fn comments_and_what_is_filled_in_are_no_messages() {
+    let text = messages("# it was cut\n  fail \"{{ anew }} is {% if begun %}\nmended\"\n");
+    assert_eq!(offences("planted.sh", &text), ["planted.sh:3: mended -> fix (a cause); repair (drift)"]);
 }
 
 #[test]

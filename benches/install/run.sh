@@ -77,7 +77,7 @@ wait "$begun" || true
 cut_power
 write=$(between "writing Debian to" "the image's checksum matches")
 # As hostler writes times: 43s, 1m55s.
-copy=$(sed -n 's/.*that can start it once  done in \(.*\)s$/\1/p' "$work/out" | head -n 1 | awk -F m '{ print (NF == 2) ? 60 * $1 + $2 : $1 }')
+copy=$(sed -n 's/.*add a firmware boot entry for it  done in \(.*\)s$/\1/p' "$work/out" | head -n 1 | awk -F m '{ print (NF == 2) ? 60 * $1 + $2 : $1 }')
 dd=$(median "${plain[@]}") zstd=$(median "${packed[@]}")
 printf '\nstick %s  copy %s  write %s  written %s  dd %s  zstd | dd %s\n' "$stick" "$copy" "$write" "$written" "$dd" "$zstd"
 printf 'stick / dd %s  write / dd %s  (copy + write) / dd %s  stick / (zstd | dd) %s\n' \

@@ -115,7 +115,7 @@ pub(super) async fn before_upgrade(file: &InventoryFile, links: &BTreeMap<Machin
     let taken = take(&file.inventory, &file.text, links, &place).await?;
     let (written, safe) = sealed(&file.inventory, &taken)?;
     Destination::new_file(&place)?.write(&written, 0o600).with_context(|| format!("{} can't be written", place.display()))?;
-    let line = format!("wrote {} ({}): etcd and keys from {}; {safe}", place.display(), size(taken.snapshot.size), taken.by);
+    let line = format!("wrote {} ({}): etcd's data and the keys from {}; {safe}", place.display(), size(taken.snapshot.size), taken.by);
     reporter.events().send(Event::Note { line });
     Ok(())
 }

@@ -87,7 +87,7 @@ async fn copy(source: &InventoryFile, ca: Option<&str>, facts: &Facts, link: &Li
             ensure!(!name.ends_with(".age"), "{name} is not encrypted");
             let whole = snapshot::with(&content, "inventory.yaml", text.as_bytes())?;
             let found = snapshot::parse(&file, &whole).context("it is not valid")?;
-            ensure!(ca.is_none_or(|ca| ca == found.ca), "it is of a different cluster");
+            ensure!(ca.is_none_or(|ca| ca == found.ca), "it belongs to a different cluster");
             (whole, "not encrypted: keep it safe")
         }
     };

@@ -209,7 +209,7 @@ pub const fn own_arch() -> Arch {
 
 /// This program, even if its file was deleted.
 fn own_program() -> Result<Vec<u8>> {
-    fs::read("/proc/self/exe").context("hostler can't read its own program")
+    fs::read("/proc/self/exe").context("hostler can't read its own executable")
 }
 
 const BUILD: &str = "build hostler in a clone of its repository: `cargo build --release`";

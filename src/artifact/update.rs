@@ -110,10 +110,10 @@ fn replaced(name: &str, version: &str, before: &Sum, now: &Sum) -> Failure {
     let differs =
         if before.amd64 == now.amd64 { (&before.arm64, &now.arm64, Arch::Arm64) } else { (&before.amd64, &now.amd64, Arch::Amd64) };
     let what = format!(
-        "the release site now has the checksum {} for {name} {version} ({}), but it is {} by {} of {}",
+        "the release site now has the checksum {} for {name} {version} ({}), but the known checksum is {} ({}, {})",
         differs.1, differs.2, differs.0, before.source, before.as_of
     );
-    let hint = "a published version never changes: do not install it, and compare both with the project's release page";
+    let hint = "a published version never changes: do not install it, and compare both checksums with the project's release page";
     Failure::new(ExitStatus::Refused, what, hint)
 }
 
@@ -138,7 +138,7 @@ impl Images {
     /// `near` with these versions.
     fn with(&self, near: &Pins) -> Result<Pins> {
         let said =
-            |image: &Option<String>, what| image.clone().with_context(|| format!("its kubeadm does not say which {what} belongs to it"));
+            |image: &Option<String>, what| image.clone().with_context(|| format!("its kubeadm does not name the {what} of this version"));
         let (etcd_image, coredns, pause) = (said(&self.etcd, "etcd")?, said(&self.coredns, "CoreDNS")?, said(&self.pause, "pause image")?);
         let plain = |tag: &str| three_numbers(tag.split('-').next().unwrap_or_default()).map(str::to_owned);
         let etcd = plain(&etcd_image)
@@ -177,7 +177,7 @@ impl Site<'_> {
                     bail!("{address} has more than {MOST_BYTES} bytes");
                 }
             }
-            Ok(String::from_utf8(bytes).with_context(|| format!("{address} is not a text"))?.trim().to_owned())
+            Ok(String::from_utf8(bytes).with_context(|| format!("{address} is not text"))?.trim().to_owned())
         };
         timeout(LIMIT, read).await.map_err(|_| anyhow!("{address} did not answer completely within {} s", LIMIT.as_secs()))?
     }
@@ -241,7 +241,7 @@ impl Site<'_> {
             download(&self.client, &self.sites.locate(&address), Some(sum), downloads, &task).await
         })
         .await?;
-        task(events, "kubeadm", "ask it what belongs to its version", async |_| {
+        task(events, "kubeadm", "ask kubeadm for the components of its version", async |_| {
             // Beside the download: programs in /tmp may not be allowed to run.
             let folder = tempfile::tempdir_in(downloads)?;
             let runs = folder.path().join("kubeadm");
@@ -249,7 +249,7 @@ impl Site<'_> {
             let arguments = ["config", "images", "list", "--kubernetes-version", &format!("v{version}")].map(str::to_owned);
             let mut command = program(&runs.to_string_lossy(), arguments);
             let output = timeout(LIMIT, command.output()).await;
-            let output = output.map_err(|_| anyhow!("it did not end within {} s", LIMIT.as_secs()))?;
+            let output = output.map_err(|_| anyhow!("kubeadm did not exit within {} s", LIMIT.as_secs()))?;
             let output = output.context("kubeadm does not run on this computer")?;
             if !output.status.success() {
                 bail!("kubeadm of {version} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());

@@ -50,7 +50,7 @@ pub enum Verb {
 /// List the versions of Kubernetes that hostler can install, and where their checksums are from
 ///
 /// hostler knows some versions itself. `--update` adds another one to ~/.config/hostler/pins.yaml, with the checksums that the release site
-/// publishes and what the kubeadm of that version names: see docs/years.md.
+/// publishes and the components that the kubeadm of that version names: see docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -61,10 +61,10 @@ pub enum Verb {
     help::CAREFUL,
 ))]
 pub struct ListPins {
-    /// Add a version; 1.36 means its newest patch [default: the newest patch of the newest minor version]
+    /// Add this version; 1.36 means its newest patch [default: the newest patch of the newest minor version]
     #[arg(long, value_name = "VERSION", num_args = 0..=1)]
     update: Option<Option<String>>,
-    /// Fetch https://HOST/PATH from URL/HOST/PATH
+    /// Mirror: fetch https://HOST/PATH from URL/HOST/PATH
     #[arg(long, value_name = "URL", requires = "update")]
     mirror: Option<String>,
 }
@@ -90,10 +90,10 @@ pub struct Create {
     /// Build from Go modules and Debian packages instead of fetching
     #[arg(long)]
     from_source: bool,
-    /// Folder with binaries of an earlier build from source
+    /// Folder with binaries from an earlier build from source
     #[arg(long, requires = "from_source")]
     parts: Option<PathBuf>,
-    /// Fetch https://HOST/PATH from URL/HOST/PATH, and images likewise
+    /// Mirror: fetch https://HOST/PATH from URL/HOST/PATH, and images likewise
     #[arg(long, value_name = "URL", conflicts_with = "from_source")]
     mirror: Option<String>,
     /// Accept files without a known published checksum, and images whose tag was moved since they were last pulled
@@ -191,7 +191,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
 }
 
 fn arch(name: &str) -> Result<Arch, String> {
-    Arch::parse(name).ok_or_else(|| format!("hostler has programs for {}", and(&Arch::ALL)))
+    Arch::parse(name).ok_or_else(|| format!("hostler has programs only for {}", and(&Arch::ALL)))
 }
 
 /// The URL of a mirror, without a slash at its end.
@@ -231,7 +231,7 @@ fn listed(list: &PinList) -> String {
     }
     let age = match list.as_of {
         Some(day) => format!("versions released after {day}{} are not in the list", ago(day, today)),
-        None => "nothing says when the list was complete".to_owned(),
+        None => "the list does not say when it was complete".to_owned(),
     };
     format!("{}{age}: `hostler bundle pins --update` adds a version\n", table(&rows))
 }

@@ -34,18 +34,18 @@ use crate::user_file::Destination;
     &[
         ("Three machines; the first becomes the control plane", "hostler init --user ada 192.168.1.11 192.168.1.12 192.168.1.13"),
         ("With names", "hostler init twilightsparkle=192.168.1.11 rainbowdash=192.168.1.12"),
-        ("On a new computer, for a cluster that exists", "hostler init --user ada --adopt 192.168.1.11"),
+        ("On a new computer, for an existing cluster", "hostler init --user ada --adopt 192.168.1.11"),
     ],
     help::REMOTE,
 ))]
 pub struct Arguments {
-    /// Addresses of the machines, with a name if you like; the first becomes the control plane [default: ask]
+    /// Addresses of the machines, or NAME=ADDRESS; the first becomes the control plane [default: ask]
     #[arg(value_name = "[NAME=]ADDRESS")]
     machines: Vec<String>,
-    /// Fetch the inventory that an existing cluster keeps, from the control plane at this address
+    /// Fetch an existing cluster's copy of its inventory, from the control plane at this address
     #[arg(long, value_name = "ADDRESS", conflicts_with = "machines", value_parser = address)]
     adopt: Option<IpAddr>,
-    /// User who logs in to the machines: root, or one who may use sudo [default: ask]
+    /// User to log in to the machines as: root, or a user who may use sudo [default: ask]
     #[arg(long, short, value_parser = user)]
     user: Option<String>,
     /// Path of the inventory to write, `-` for standard output

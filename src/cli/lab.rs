@@ -137,7 +137,7 @@ const PROGRAM: &[ExitStatus] = &[];
     help::ALL,
 ))]
 pub struct Up {
-    /// Give the machines the names, roles, addresses and settings of this inventory; the lab reaches no other network
+    /// Give the machines the names, roles, addresses and settings of this inventory; the lab can't reach other networks
     #[arg(long, value_name = "INVENTORY", conflicts_with_all = ["machines", "control_planes"])]
     pub like: Option<PathBuf>,
     /// Restore this snapshot of the inventory's cluster in the lab [default: the newest on this computer]
@@ -151,7 +151,7 @@ pub struct Up {
     /// Number of control planes among them
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub control_planes: usize,
-    /// Folder of this computer that every machine sees under the same path, as if from a file server; may be repeated
+    /// Folder of this computer to share with every machine under the same path, as a file server would; may be repeated
     #[arg(long = "share", value_name = "FOLDER")]
     pub shares: Vec<PathBuf>,
     /// Run this machine as a virtual machine (QEMU) with its own kernel, clock and swap; it is slow if KVM does not work
@@ -160,7 +160,7 @@ pub struct Up {
     /// Operating system of the named machine: trixie (Debian 13, the default) or noble (Ubuntu 24.04); may be repeated
     #[arg(long = "system", value_name = "NAME=SYSTEM", value_parser = system)]
     pub systems: Vec<(String, System)>,
-    /// Folder made by `hostler bundle create` [default: the one in the cache; fetched or built if there is none]
+    /// Folder created by `hostler bundle create` [default: the one in the cache; fetched or built if there is none]
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,
     /// Stop once sshd answers on all machines

@@ -50,14 +50,14 @@ mod transcode;
 mod up;
 mod upgrade;
 
-/// Turn bare machines into a Kubernetes cluster with kubeadm over SSH, and keep it as one YAML inventory describes it
+/// Turn bare machines into a Kubernetes cluster with kubeadm over SSH, and keep it in the state that a YAML inventory describes
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 #[command(after_long_help = "`hostler VERB --help` shows examples and exit statuses. docs/json.md lists environment variables.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Format of results and progress; docs/json.md names the verbs that have JSON
+    /// Output format; docs/json.md lists the verbs that support JSON
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     /// Show every step of a plan and its reason
@@ -67,7 +67,7 @@ struct Cli {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// For a person
+    /// Text for people
     Text,
     /// Results as JSON; progress as one JSON object per line
     Json,

@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 64 << 10;
 pub struct Opening {
     #[command(flatten)]
     passphrase: PassphraseFile,
-    /// File with a secret key of age, for a snapshot that is encrypted to public keys; may be repeated
+    /// File with an age secret key, for a snapshot that is encrypted to public keys; may be repeated
     #[arg(long = "identity", value_name = "FILE")]
     identities: Vec<PathBuf>,
 }
@@ -52,7 +52,7 @@ impl Opening {
             return Ok(());
         }
         let given = if self.passphrase.is_given() { "--passphrase-file" } else { "--identity" };
-        let message = format!("`{given}` opens a snapshot, but no snapshot is restored");
+        let message = format!("`{given}` is for opening a snapshot, but no snapshot is restored");
         Err(Failure::new(ExitStatus::Usage, message, format!("add `--from`, or omit `{given}`")).into())
     }
 
@@ -90,7 +90,7 @@ fn read(file: &Path, reporter: &Reporter) -> Result<Vec<age::Key>> {
 }
 
 fn unusable(file: &Path) -> anyhow::Error {
-    let message = format!("{} does not contain secret keys of age only", file.display());
+    let message = format!("{} contains something other than age secret keys", file.display());
     let hint = "pass a file that `age-keygen` wrote; for other kinds of keys, decrypt the snapshot with `age --decrypt` first";
     Failure::new(ExitStatus::Usage, message, hint).into()
 }

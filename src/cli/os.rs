@@ -29,7 +29,7 @@ pub async fn run(verb: &Verb, reporter: &Reporter) -> Result<()> {
         Verb::Create => {
             let there = image::at_hand(RELEASE)?.is_some();
             let image = image::ready(RELEASE, &reporter.events()).await?;
-            let state = if there { "already exists" } else { "is built" };
+            let state = if there { "already exists" } else { "was built" };
             let size = quantity::size(image.known.size);
             reporter.result(&format!("the image of Debian {RELEASE}, {size}, {state}: {}", image.folder.display())).await;
             Ok(())

@@ -40,7 +40,7 @@ use crate::workstation::task::task;
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// USB stick to write to, `/dev/sdX`; or the path of an image file, which is then copied to one
+    /// USB stick to write to, `/dev/sdX`, or the path of an image file to copy to a stick later
     #[arg(long, value_name = "FILE|DEVICE")]
     usb: PathBuf,
     /// Erase what is on the USB stick
@@ -149,7 +149,7 @@ impl Device {
         if open.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
             let file = self.file.display();
             let hint = format!("`sudo chown $USER {file}*` gives you the stick until it is unplugged");
-            return Err(Failure::new(ExitStatus::Usage, format!("you may not write to {file}"), hint).into());
+            return Err(Failure::new(ExitStatus::Usage, format!("you have no permission to write to {file}"), hint).into());
         }
         Ok(())
     }
@@ -249,9 +249,9 @@ fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, plann
     let mut text = format!("the stick {} ({size}) installs {}, each of them once:\n", file.display(), counted(planned.len(), "machine"));
     for one in planned {
         let disk = disk(&one.order.disk);
-        let state = if one.order.wipe { "which is erased, except for a data partition of hostler's" } else { "only if it is empty" };
+        let state = if one.order.wipe { "which is erased, except for hostler's data partition" } else { "only if it is empty" };
         let address = inventory.machines.get(&one.order.name).map(|machine| machine.address.to_string()).unwrap_or_default();
-        text += &format!("  {}: {} gets {address} from your router; {disk}, {state}\n", one.order.name, one.mac);
+        text += &format!("  {} ({}): on {disk}, {state}; your router must assign {address} to the machine\n", one.order.name, one.mac);
     }
     let others: BTreeMap<&MachineName, ()> =
         inventory.machines.iter().filter(|(_, machine)| machine.mac.is_none()).map(|(name, _)| (name, ())).collect();

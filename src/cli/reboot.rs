@@ -14,15 +14,15 @@ use super::length::length;
 use crate::apply::{ApplyRequest, Consent, apply};
 use crate::report::Reporter;
 
-/// Reboot machines one at a time, drained
+/// Drain and reboot machines, one at a time
 ///
 /// Without names, hostler reboots every machine that needs a reboot, as listed by `hostler status`: workers first, control planes last. On
 /// each machine, hostler waits for films that are being encoded, moves the pods to other nodes, reboots, and waits until the node is Ready
 /// before it drains the next one. If a machine does not come back, the run stops. After an interruption, run the same command again to
 /// continue with the remaining machines.
 ///
-/// With --os, apt upgrades each drained machine's packages before the reboot. Without names, this is done on all machines, and those on which
-/// nothing was upgraded and no reboot is due are not rebooted.
+/// With --os, apt upgrades each drained machine's packages before the reboot. Without names, all machines are upgraded, but a machine is
+/// rebooted only if a package was upgraded or a reboot is due.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -33,7 +33,7 @@ use crate::report::Reporter;
     help::ALL,
 ))]
 pub struct Arguments {
-    /// Names of machines in the inventory [default: those that need a reboot; with --os all]
+    /// Names of machines in the inventory [default: those that need a reboot; with --os: all]
     #[arg(value_name = "MACHINE")]
     machines: Vec<String>,
     /// Upgrade packages of the operating system first: those of the distribution's security suites, or all

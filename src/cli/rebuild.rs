@@ -58,7 +58,7 @@ pub struct Arguments {
     /// Reinstall its system first, over SSH: erases the disk that the system is on, except for hostler's data partition (/srv)
     #[arg(long, conflicts_with_all = ["from", "new_cluster", "take_over", "wait", "host_key"])]
     os: bool,
-    /// With --os: all machines that do not have this system yet, one at a time; the only control plane keeps its own
+    /// With --os: reinstall all machines that do not have this system yet, one at a time, except for the only control plane
     #[arg(long, requires = "os", conflicts_with = "machine")]
     all: bool,
     /// With --os: do not wait for films that are being encoded: they are encoded from the beginning afterwards

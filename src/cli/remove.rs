@@ -19,8 +19,8 @@ use crate::report::Reporter;
 /// Remove a machine from the cluster
 ///
 /// Its pods are evicted, its node (and etcd member) leaves the cluster, and the machine is wiped: /etc/kubernetes, /var/lib/etcd and
-/// /var/lib/kubelet are deleted on it. Folders under `keep:` stay; with --erase, the
-/// whole disk is erased, and a folder under `keep:` on it is a refusal.
+/// /var/lib/kubelet are deleted on it. Folders under `keep:` are kept. With --erase, the whole disk is erased; hostler refuses if a folder
+/// under `keep:` is on it.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Only clean up the cluster, for a machine that is gone permanently
     #[arg(long)]
     dead: bool,
-    /// Afterwards erase the disk that its system is on, with all data on it, and switch the machine off
+    /// Afterwards erase the disk that its system is on, with all data on it, and power the machine off
     #[arg(long, conflicts_with = "dead")]
     erase: bool,
     /// With --erase: do not wait for films that are being encoded: they are encoded from the beginning on another machine

@@ -34,7 +34,8 @@ use crate::user_file;
 ///
 /// Files are written as FOLDER/MACHINE/etc/..., objects of the cluster as FOLDER/cluster/NAME.yaml, and the scripts, in the order of the
 /// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders. For what `up` would
-/// refuse, nothing is written; the reason is printed. Settings in `kubeadm:` are shown to the programs of the bundle, or of the one in the cache.
+/// refuse, nothing is written; the reason is printed. The bundle's programs check the settings in `kubeadm:`; without --bundle, those of
+/// the bundle in the cache do.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -46,7 +47,7 @@ use crate::user_file;
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// Folder made by `hostler bundle create`; without it, the checksums of binaries are omitted
+    /// Folder created by `hostler bundle create`; without it, the checksums of binaries are omitted
     #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
     /// Write the files below this folder, which must be empty or not exist [default: only list them]

@@ -10,12 +10,12 @@ use crate::report::Reporter;
 
 /// Print the JSON Schema of the inventory
 ///
-/// An editor with a YAML language server completes and checks an inventory with it. docs/inventory.md describes the same keys. `hostler schema
-/// pins` is about a file of pins: see docs/years.md.
+/// An editor with a YAML language server completes and checks an inventory with it. docs/inventory.md describes the same keys. `hostler
+/// schema pins` prints the schema of a pins file: see docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(&[("Let an editor check the inventory", "hostler schema > inventory.schema.json")], &[Done]))]
 pub struct Arguments {
-    /// Which file it is about
+    /// File to describe
     #[arg(value_enum, default_value_t = Of::Inventory)]
     of: Of,
 }

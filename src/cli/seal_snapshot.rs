@@ -19,7 +19,7 @@ pub struct Arguments {
 }
 
 fn recipient(text: &str) -> Result<age::Key, String> {
-    bech32::key(bech32::RECIPIENT, text).ok_or_else(|| "it is not a public key of age".to_owned())
+    bech32::key(bech32::RECIPIENT, text).ok_or_else(|| "it is not an age public key".to_owned())
 }
 
 /// # Errors

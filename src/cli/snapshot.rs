@@ -73,7 +73,7 @@ pub struct Create {
 #[command(after_long_help = help::end(
     &[
         ("List the snapshots in the default folder", "hostler snapshot list"),
-        ("List those of one cluster", "hostler snapshot list --inventory inventory.yaml"),
+        ("List the snapshots of one cluster", "hostler snapshot list --inventory inventory.yaml"),
     ],
     help::LOCAL,
 ))]
@@ -102,7 +102,7 @@ pub struct Verify {
     file: PathBuf,
     #[command(flatten)]
     opening: Opening,
-    /// Folder made by `hostler bundle create`, whose etcd and API server read the snapshot [default: in the cache]
+    /// Folder created by `hostler bundle create`, whose etcd and API server read the snapshot [default: in the cache]
     #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
     /// Check only the file, without starting etcd and an API server
@@ -238,7 +238,7 @@ fn said(objects: &Objects) -> String {
         text += &format!("\n! {} can't be read: {}", visible(resource), visible(why));
     }
     for (beginning, count) in objects.unknown.iter().take(MOST_SHOWN) {
-        text += &format!("\n! {} below {} in etcd: of no resource of this version", counted(*count, "key"), visible(beginning));
+        text += &format!("\n! {} below {} in etcd: not part of any resource of this version", counted(*count, "key"), visible(beginning));
     }
     text
 }
@@ -272,7 +272,7 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
     place.write(&written, 0o600).with_context(|| format!("{} can't be written", file.display()))?;
     let (file, size) = (file.display(), size(taken.size));
-    let line = format!("wrote {file} ({size}): etcd and keys from {by}, {}; {safe}", taken.taken);
+    let line = format!("wrote {file} ({size}): etcd's data and the keys from {by}, {}; {safe}", taken.taken);
     match place {
         Destination::New(_) | Destination::File(_) => reporter.result(&line).await,
         Destination::Stdout | Destination::Stream(_) => reporter.events().send(Event::Note { line }),

@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub struct Arguments {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// Folder made by `hostler bundle create`, to compare machines with; once for each architecture [default: in the cache]
+    /// Folder created by `hostler bundle create`, to compare machines with; repeat for each architecture [default: in the cache]
     #[arg(long = "bundle", value_name = "FOLDER")]
     pub bundles: Vec<PathBuf>,
     /// Refresh every 5 s, until Ctrl-C

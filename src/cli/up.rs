@@ -29,7 +29,7 @@ use crate::snapshot;
 #[command(after_long_help = help::end(
     &[
         ("Create the cluster of inventory.yaml", "hostler up"),
-        ("Repair drift of another cluster without a prompt", "hostler up -i office.yaml --yes"),
+        ("Repair drift in another cluster without a prompt", "hostler up -i office.yaml --yes"),
     ],
     help::ALL,
 ))]
@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Apply the plan without asking
     #[arg(long, short)]
     pub yes: bool,
-    /// Time to wait for machines that are being installed from the stick of `hostler provision`, e.g. 1h
+    /// Time to wait for machines that are being installed from a stick made by `hostler provision`, e.g. 1h
     #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true, default_value = "15m")]
     pub within: Duration,
     /// Path of the kubeconfig to write [default: ~/.config/hostler/CLUSTER.kubeconfig]
@@ -51,7 +51,7 @@ pub struct Arguments {
 
 /// Show what `up` would do, and why
 ///
-/// Inspects all machines and prints the plan. Nothing is changed, fetched or built. The exit status is that of the plan: 3 if something is refused, 4 if a
+/// Inspects all machines and prints the plan. Nothing is changed, fetched or built. The exit status is 3 if something is refused, 4 if a
 /// machine can't be reached, otherwise 0, even if there are steps.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(

@@ -37,15 +37,15 @@ use crate::report::Reporter;
     help::ALL,
 ))]
 pub struct Arguments {
-    /// Version to upgrade to [default: the version in the inventory, else the newest that hostler knows]
+    /// Version to upgrade to [default: the version in the inventory, otherwise the newest that hostler knows]
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
-    /// Put back what an upgrade has changed so far, as long as no worker has been upgraded
+    /// Undo what an upgrade has changed so far, as long as no worker has been upgraded
     #[arg(long, conflicts_with_all = ["to", "parallel"])]
     rollback: bool,
     #[command(flatten)]
     planning: Planning,
-    /// Number of workers to upgrade at once; control planes always go one at a time
+    /// Number of workers to upgrade at once; control planes are always upgraded one at a time
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
     /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
@@ -75,8 +75,7 @@ fn known(text: &str, versions: &Versions) -> Result<String> {
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => "`hostler bundle pins` lists them".to_owned(),
     };
-    let message =
-        format!("`{}` is not a version to upgrade to: hostler knows the versions {}", shown(text), words::and(versions.as_slice()));
+    let message = format!("hostler does not know Kubernetes `{}`, only {}", shown(text), words::and(versions.as_slice()));
     Err(Failure::new(ExitStatus::Usage, message, hint).into())
 }
 
@@ -96,7 +95,7 @@ fn which(to: &str, newest: &str, as_of: Option<Date>, today: Date) -> String {
         Some(day) => format!("the newest in hostler's list of versions of {day}{}", ago(day, today)),
         None => "the newest in hostler's list of versions".to_owned(),
     };
-    if to == newest { format!("the target is version {to}, {list}") } else { format!("the target is version {to}; {newest} is {list}") }
+    if to == newest { format!("upgrading to {to}, {list}") } else { format!("upgrading to {to}; {newest} is {list}") }
 }
 
 /// # Errors
@@ -163,8 +162,8 @@ mod tests {
         let as_of = Some(date(2026, 8, 21));
         let told = |to, today| which(to, "1.36.3", as_of, today);
         let list = "the newest in hostler's list of versions of 2026-08-21";
-        assert_eq!(told("1.36.3", date(2026, 11, 29)), format!("the target is version 1.36.3, {list}, 100 days ago"));
-        assert_eq!(told("1.35.4", date(2026, 8, 22)), format!("the target is version 1.35.4; 1.36.3 is {list}, 1 day ago"));
-        assert_eq!(told("1.36.3", date(2020, 1, 1)), format!("the target is version 1.36.3, {list}"));
+        assert_eq!(told("1.36.3", date(2026, 11, 29)), format!("upgrading to 1.36.3, {list}, 100 days ago"));
+        assert_eq!(told("1.35.4", date(2026, 8, 22)), format!("upgrading to 1.35.4; 1.36.3 is {list}, 1 day ago"));
+        assert_eq!(told("1.36.3", date(2020, 1, 1)), format!("upgrading to 1.36.3, {list}"));
     }
 }

@@ -23,7 +23,7 @@ const SHOWN: Duration = Duration::from_secs(30);
 /// Follows the order to erase, once: it is in memory.
 pub fn follow(screen: &Screen, medium: &Medium, erasure: &Erasure) -> Result<()> {
     let name = &erasure.name;
-    screen.line(&format!("order {} to erase {name}", &erasure.id[..16]));
+    screen.line(&format!("erasure order {} for {name}", &erasure.id[..16]));
     let is_ours = || Ok(kernel::network_cards()?.contains(&erasure.mac).then_some(()));
     until(APPEARS_WITHIN, is_ours)?
         .with_context(|| format!("this computer is not {name}: it has no network card with the MAC address {}", erasure.mac))?;
@@ -34,7 +34,7 @@ pub fn follow(screen: &Screen, medium: &Medium, erasure: &Erasure) -> Result<()>
     let mut lines = vec![format!("{}, {} of {name}:", disk.name, hostler_core::quantity::size(disk.size))];
     lines.extend(report.lines());
     lines.push(String::new());
-    lines.push("The machine now switches itself off.".to_owned());
+    lines.push("The machine now powers off.".to_owned());
     screen.large("ERASED", &lines);
     sleep(SHOWN);
     Ok(())

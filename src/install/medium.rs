@@ -81,7 +81,7 @@ impl Medium {
         match bounded(&self.root.join(installer::ERASURE), LONGEST as u64) {
             Ok(bytes) => Erasure::parse(&bytes).map(Some).map_err(|why| anyhow!(why)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).context("the order to erase can't be read"),
+            Err(error) => Err(error).context("the erasure order can't be read"),
         }
     }
 
@@ -97,7 +97,7 @@ impl Medium {
 
     /// A file beside the order.
     pub fn file(&self, name: &str) -> Result<File> {
-        File::open(self.root.join(FOLDER).join(name)).with_context(|| format!("{name} beside the order can't be opened"))
+        File::open(self.root.join(FOLDER).join(name)).with_context(|| format!("{name} next to the order can't be opened"))
     }
 
     fn mark_file(&self, mac: &str) -> PathBuf {

@@ -69,7 +69,7 @@ fn machines(inventory: &Inventory) -> Result<Vec<LabMachine>> {
             return Err(usage(&what, "pass a copy of the inventory with a different address for it"));
         }
         if let Some(first) = all.first().filter(|first| network(first.address) != network(address)) {
-            let what = format!("a lab has a single /{PREFIX} network: {name} ({address}) is not in the same one as {}", first.name);
+            let what = format!("a lab has a single /{PREFIX} network, but {name} ({address}) is in a different one than {}", first.name);
             return Err(usage(&what, &format!("pass a copy of the inventory with the machines of one /{PREFIX} network")));
         }
         all.push(LabMachine {
@@ -99,7 +99,7 @@ fn gateway(inventory: &Inventory, machines: &[LabMachine]) -> Result<Ipv4Addr> {
     if let Endpoint::Vip { address: IpAddr::V4(vip), .. } = inventory.cluster.endpoint
         && network(vip) != [a, b, c]
     {
-        let what = format!("a lab has a single /{PREFIX} network: the VIP {vip} is not in the same one as the machines");
+        let what = format!("a lab has a single /{PREFIX} network, but the VIP {vip} is in a different one than the machines");
         return Err(usage(&what, "pass a copy of the inventory with a different `endpoint`"));
     }
     if taken(HOST) {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn what_a_lab_can_not_be_like_is_told() {
         for (text, why) in [
-            ("machines: {a: 10.0.0.1, b: 10.0.1.1}", "b (10.0.1.1) is not in the same one as a"),
+            ("machines: {a: 10.0.0.1, b: 10.0.1.1}", "b (10.0.1.1) is in a different one than a"),
             ("machines: {a: fd00::1}\ncluster: {podSubnet: fd00:244::/56, serviceSubnet: fd00:96::/112}", "a has an IPv6 address"),
             ("machines: {a: {address: 10.77.0.1, role: control-plane}}", "10.77.0.1 is the lab's own address"),
             (

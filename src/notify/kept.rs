@@ -47,7 +47,7 @@ impl Kept {
     /// The API server does not answer.
     pub async fn in_cluster(client: &Client) -> Result<Kept> {
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespaces::SYSTEM);
-        let map = maps.get_opt(NAME).await.context("what was reported of the cluster can't be read")?;
+        let map = maps.get_opt(NAME).await.context("the record of the cluster's reported problems can't be read")?;
         let map = map.unwrap_or_else(|| {
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
             ConfigMap { metadata, ..ConfigMap::default() }
@@ -93,7 +93,7 @@ impl Kept {
                     Some(_) => maps.replace(NAME, &PostParams::default(), map).await,
                     None => maps.create(&PostParams::default(), map).await,
                 };
-                *map = written.context("what was reported of the cluster can't be written")?;
+                *map = written.context("the record of the cluster's reported problems can't be written")?;
                 Ok(())
             }
         }

@@ -58,7 +58,7 @@ pub async fn run(events: &Events) -> Result<()> {
     let how = match (is_well, waiting.len()) {
         (true, _) => "all is well",
         (false, 1) => "another machine reports about the cluster",
-        (false, _) => "not all is well",
+        (false, _) => "not everything is well",
     };
     events.send(Event::Note { line: format!("{} sent; {how}", counted(sent, "notification")) });
     Ok(())
@@ -91,9 +91,9 @@ fn not_kept(settings: &Settings, error: &str) -> Finding {
     let name = &settings.machine;
     Finding {
         key: format!("api/{name}/write"),
-        title: "the cluster takes no writes",
-        text: format!("the API server of {name} does not take writes: {}", shortened(&visible(error), 300)),
-        over: ("the cluster takes writes again", format!("the API server of {name} takes writes again")),
+        title: "the cluster accepts no writes",
+        text: format!("the API server of {name} does not accept writes: {}", shortened(&visible(error), 300)),
+        over: ("the cluster accepts writes again", format!("the API server of {name} accepts writes again")),
         gone: None,
         lasts: 5 * 60,
         is_problem: true,

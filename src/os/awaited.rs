@@ -54,7 +54,7 @@ impl Awaited {
         if why.contact != Contact::Silence {
             // Something answers there, which may be another machine, or its old system.
             let hint =
-                format!("if it has no system yet, start it from the stick, which installs {}; else {}", visible(&self.what), why.hint);
+                format!("if it has no system yet, start it from the stick, which installs {}; otherwise {}", visible(&self.what), why.hint);
             return Unreachable { hint, ..why };
         }
         let ago = SystemTime::now().duration_since(self.made).as_ref().map_or(0, Duration::as_secs);

@@ -55,7 +55,7 @@ pub async fn renew(events: &Events) -> Result<()> {
         say(format!("approved the serving certificate of {node}'s kubelet"));
     }
     for (user, why) in &decided.left {
-        say(format!("left a request of {user} for a serving certificate alone: {why}"));
+        say(format!("did not approve a request by {user} for a serving certificate: {why}"));
     }
     let early = early(i64::try_from(api.certificates_live().await?.as_secs())?);
     let before = Certificates::read(Path::new("/"))?;

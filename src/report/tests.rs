@@ -496,7 +496,7 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     events.send(Event::Note { line: "the token is abcdef.0123456789abcdef".to_owned() });
     reporter.result("node  ready\nabcdef.0123456789abcdef  yes\n").await;
     assert_eq!(progress.text(), "the token is [secret]\n", "events sent before a result are shown before it");
-    events.send(started("rainbowdash", "token", Stage::Workers, "it is not a node: kubeadm join as worker"));
+    events.send(started("rainbowdash", "token", Stage::Workers, "it is not a node: run kubeadm join as a worker"));
     let script = "token=abcdef.01234\n56789abcdef".to_owned();
     events.send(Event::StepScript { step: id("rainbowdash", "token"), text: script });
     events.send(Event::StepFailed { step: id("rainbowdash", "token"), reason: "no".to_owned(), hint: String::new() });

@@ -114,7 +114,7 @@ async fn started(archive: &[u8], bundle: &Bundle) -> Result<Objects> {
 fn in_memory() -> Result<Folder> {
     let memory = Path::new(MEMORY);
     let is_memory = nix::sys::statfs::statfs(memory).is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC);
-    ensure!(is_memory, "{MEMORY} is not in memory");
+    ensure!(is_memory, "{MEMORY} is not a tmpfs");
     Folder::new(memory)
 }
 

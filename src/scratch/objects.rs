@@ -78,7 +78,7 @@ pub struct Listed {
 /// The API server does not say what it has.
 pub async fn list(client: &Client, keys: &[String]) -> Result<Listed> {
     let mut paths = vec![("/api/v1".to_owned(), String::new())];
-    let groups: Groups = get(client, "/apis").await.context("the scratch API server does not say what it has")?;
+    let groups: Groups = get(client, "/apis").await.context("the scratch API server does not list its resources")?;
     for Group { name, versions } in groups.groups {
         paths.extend(versions.into_iter().map(|version| (format!("/apis/{}", version.group_version), name.clone())));
     }

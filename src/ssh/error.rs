@@ -212,11 +212,12 @@ impl ConnectError {
                 )
             }
             Reason::NeighboursHostKey { neighbour, pinned: true, .. } => format!(
-                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the addresses in the inventory are right, correct `hostKey` of {machine} and {neighbour} there"
+                "set the new addresses of both machines in the inventory, or have the router assign the old ones; if the addresses in the \
+                 inventory are right, correct `hostKey` of {machine} and {neighbour} there"
             ),
             Reason::NeighboursHostKey { neighbour, pinned: false, .. } => format!(
-                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the inventory \
-                 is right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and those of {neighbour}",
+                "set the new addresses of both machines in the inventory, or have the router assign the old ones; if the inventory is \
+                 right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and those of {neighbour}",
                 self.known_as()
             ),
             Reason::Revoked { place: (file, line), .. } => {

@@ -107,7 +107,7 @@ fn dvd(folder: &Path) -> io::Result<Option<String>> {
         let there: u64 = sizes.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(_, size)| size).sum();
         let whole = sectors(&head, 0x0c);
         if there < whole {
-            return Ok(Some(format!("a part of title set {set}: only {there} of {whole} bytes are present")));
+            return Ok(Some(format!("a part of title set {set} (only {there} of {whole} bytes are present)")));
         }
     }
     Ok(None)
@@ -136,7 +136,7 @@ fn blu_ray(folder: &Path) -> io::Result<Option<String>> {
     let there = sizes(&streams)?;
     let informed = sizes(&clips)?;
     if informed.is_empty() || sizes(&lists)?.is_empty() {
-        return Ok(Some("playlists".to_owned()));
+        return Ok(Some("a playlist or its clip information".to_owned()));
     }
     for (name, _) in there.iter().filter(|(name, _)| name.ends_with(".M2TS")) {
         let clip = name.replace(".M2TS", ".CLPI");
@@ -155,7 +155,7 @@ fn blu_ray(folder: &Path) -> io::Result<Option<String>> {
         let has = there.iter().find(|(name, _)| *name == stream).map_or(0, |(_, size)| *size);
         let whole = u64::from(u32::from_be_bytes(number)) * PACKET;
         if has < whole {
-            return Ok(Some(format!("a part of {stream}: only {has} of {whole} bytes are present")));
+            return Ok(Some(format!("a part of {stream} (only {has} of {whole} bytes are present)")));
         }
     }
     for (list, _) in sizes(&lists)?.iter().filter(|(name, _)| name.ends_with(".MPLS")) {

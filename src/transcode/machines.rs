@@ -72,7 +72,7 @@ impl Machines {
     /// Why no machine may start a film now.
     pub fn closed(&self) -> Option<String> {
         let all = !self.encodings.is_empty() && self.encodings.keys().all(|name| self.closed.contains(name));
-        all.then(|| format!("waiting: films are encoded only during the hours of machines: {}", self.hours(self.encodings.keys())))
+        all.then(|| format!("waiting: each machine encodes only during its hours: {}", self.hours(self.encodings.keys())))
     }
 
     fn hours<'a>(&self, names: impl Iterator<Item = &'a String>) -> String {
@@ -92,7 +92,7 @@ impl Machines {
         let open: BTreeSet<&String> = able.iter().copied().filter(|name| !self.closed.contains(*name)).collect();
         if open.is_empty() && !self.encodings.is_empty() {
             let what = needs.map(|family| format!(" with {family}")).unwrap_or_default();
-            return Err(format!("waiting for the hours of machines that encode{what}: {}", self.hours(able.into_iter())));
+            return Err(format!("waiting: machines that encode{what} do so only during their hours: {}", self.hours(able.into_iter())));
         }
         let never = self.encodings.keys().filter(|name| !open.contains(name)).cloned().collect::<BTreeSet<_>>();
         let rather_not = self.slow.difference(&never).cloned().collect();

@@ -66,7 +66,7 @@ impl Measured {
         let mut wrong = Vec::new();
         let seconds = |what: &str, found: Option<(f64, f64)>, most: f64| {
             let (length, at) = found.filter(|(length, _)| *length > most)?;
-            Some(format!("{what} for {length:.1} s, from {} on", clock(at)))
+            Some(format!("{what} for {length:.1} s, starting at {}", clock(at)))
         };
         wrong.extend(seconds("its picture is empty", self.empty, EMPTY));
         wrong.extend(seconds("its sound is missing", self.silent, SILENT));
@@ -120,11 +120,14 @@ impl Measured {
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some((missing, at)) = self.missing {
-            let (are, pictures) = if missing == 1 { ("is", "picture") } else { ("are", "pictures") };
+            let (are, pictures) = if missing == 1 { ("is", "frame") } else { ("are", "frames") };
             remarks.push(format!("{missing} {pictures} of the original {are} missing, the first at {}", clock(at)));
         }
         if self.partly {
-            remarks.push(format!("{} of it were compared with the original, as more would have taken too long", clock(self.compared)));
+            remarks.push(format!(
+                "only {} of the film was compared with the original, because more would have taken too long",
+                clock(self.compared)
+            ));
         }
         remarks
     }

@@ -166,7 +166,7 @@ impl One<'_> {
             ensure!(size == self.part.size, "only {size} of {} bytes were copied", self.part.size);
             ensure!(
                 self.part.sha256.as_ref().is_none_or(|verified| *verified == sha256),
-                "the encoded film is no longer what was verified; the disk of the inbox may be failing"
+                "the encoded film has changed since it was verified; the disk of the inbox may be failing"
             );
             ensure!(
                 hash(&hidden, moved)? == sha256,

@@ -482,7 +482,7 @@ impl One<'_> {
         }
         if self.film.original == Original::Wanted {
             let others = self.world.jobs.iter().filter(|(job, state)| job.task == Task::Original && state.is_open()).count();
-            return (others >= ORIGINALS).then(|| "waiting until fewer originals are being published".to_owned());
+            return (others >= ORIGINALS).then(|| "waiting: other originals are being published".to_owned());
         }
         None
     }

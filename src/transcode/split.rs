@@ -211,10 +211,10 @@ pub fn cuts(facts: &Facts) -> Result<(Vec<Piece>, Fraction), String> {
     let Facts { title, .. } = facts;
     let Some(least) = facts.least else { return no("`split` is off") };
     if !facts.own_preset {
-        return no("a preset of one's own may have filters or a bitrate that need the whole film");
+        return no("a custom preset may have filters or a bitrate that need the whole film");
     }
     if facts.hardware {
-        return no("Quick Sync encodes it");
+        return no("it is encoded with Quick Sync");
     }
     if title.on_disc() {
         return no("it is a disc");
@@ -233,7 +233,7 @@ pub fn cuts(facts: &Facts) -> Result<(Vec<Piece>, Fraction), String> {
         return no("no other machine is idle");
     }
     if title.interlace_detected {
-        return no("it is interlaced: a filter needs the pictures around each");
+        return no("it is interlaced, and the filter needs the frames around each frame");
     }
     let Some(probe) = facts.probe else { return no("the encoder's image has no ffprobe") };
     let (Some((highest, average)), Some(rate)) = (probe.rates(), probe.picture().and_then(|picture| fraction(&picture.r_frame_rate)))
@@ -244,7 +244,7 @@ pub fn cuts(facts: &Facts) -> Result<(Vec<Piece>, Fraction), String> {
     if !same(average, highest) || !same(title.rate(), highest) {
         return no("its frame rate varies");
     }
-    let Some(head) = probe.picture_after_start() else { return no("where its picture begins is not known") };
+    let Some(head) = probe.picture_after_start() else { return no("it is not known where its picture begins") };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no film is that long")]
     let pictures = (title.seconds() * highest).round() as u64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no film is that long")]
@@ -259,7 +259,7 @@ pub fn miscounted(piece: &Piece, done: &Done) -> Option<String> {
     // The last piece has what there is; the film's whole count is compared when it is joined.
     let expected = if piece.length.is_some() { piece.pictures } else { decoded };
     (decoded != expected || written != expected || expected == 0)
-        .then(|| format!("{decoded} pictures were decoded and {written} encoded, expected {}", piece.pictures))
+        .then(|| format!("{decoded} frames were decoded and {written} encoded, expected {}", piece.pictures))
 }
 
 /// Pieces of `pictures` with that rate, of at least `least`. `head`: seconds from the file's start to its first picture.

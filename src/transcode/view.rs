@@ -325,7 +325,7 @@ fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
     let doing = match (machine.state, busy) {
         (MachineState::Lost, _) => "lost: it has not reported for a minute".to_owned(),
         (_, Some(film)) => film.doing.clone(),
-        (MachineState::Cordoned, None) => "cordoned: it takes no new films".to_owned(),
+        (MachineState::Cordoned, None) => "cordoned: no new films are encoded on it".to_owned(),
         (MachineState::Ready, None) if machine.closed => "outside its hours".to_owned(),
         (MachineState::Ready, None) => "idle".to_owned(),
     };

@@ -408,7 +408,7 @@ fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>,
         let why = match (age.as_secs(), &drop.lacks) {
             (_, Some(lacks)) => format!("the disc is incomplete: {lacks} is missing"),
             (0..3, None) => "being copied".to_owned(),
-            (_, None) => format!("unchanged for {} s; the film is claimed after {} s without a change", age.as_secs(), stable.as_secs()),
+            (_, None) => format!("unchanged for {} s; processing starts after {} s without a change", age.as_secs(), stable.as_secs()),
         };
         (shown(&drop.path), drop.stamp.size, why)
     });

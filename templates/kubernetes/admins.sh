@@ -9,4 +9,4 @@ kubeadm init phase kubeconfig super-admin --config "$config" --kubeconfig-dir "$
 head -c {{ manifest.size }} |
     kubectl {{ kubectl.own }} --kubeconfig "$folder/super-admin.conf" auth reconcile --remove-extra-subjects --filename - > /dev/null
 allowed() { kubectl {{ kubectl.own }} --request-timeout 5s get --raw "/api/v1/namespaces/{{ namespaces.system }}/configmaps?limit=1"; }
-await 60 "the API server to allow it" allowed
+await 60 "the API server to grant admin.conf access" allowed

@@ -14,4 +14,4 @@ rm -f {{ path.kubelet_pki }}/kubelet-server-current.pem
 systemctl restart kubelet
 speaks() { kubectl --kubeconfig {{ path.kubelet_kubeconfig }} --request-timeout 10s get node "$node" --output name; }
 await 240 "the cluster to sign kubelet's certificate" speaks
-await 90 "kubelet to be well" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
+await 90 "kubelet to be healthy" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz

@@ -27,7 +27,7 @@ drain() {
                 # kubectl asks again every five seconds.
                 case " $blocked " in *" $pod "*) continue ;; esac
                 blocked="$blocked${blocked:+ }$pod"
-                announce "$seconds" "a PodDisruptionBudget to let $blocked go"
+                announce "$seconds" "a PodDisruptionBudget to allow the eviction of $blocked"
                 ;;
             *"waiting for pod"*) case " $slow " in *" $pod "*) ;; *) slow="$slow${slow:+ }$pod" ;; esac ;;
             esac
@@ -42,9 +42,9 @@ drain() {
 # dead: its kubelet does not report any more, and nobody there ends pods.
 dead() {
     [ "$(kubectl get node "$node" --output 'jsonpath={range .status.conditions[*]}{.type} {.status}{"\n"}{end}' | awk '$1 == "Ready" { print $2 }')" = Unknown ] || return 1
-    echo "node $node no longer reports: its pods can't end, and are given up"
+    echo "node $node no longer reports, so hostler does not wait for its pods to end"
 }
-announce "$patience" "the pods of $node to go elsewhere"
+announce "$patience" "the pods of $node to be evicted"
 left=$patience drained=
 while [ -z "$drained" ] && [ "$left" -gt 0 ]; do
     part=$((left < 60 ? left : 60))
@@ -55,7 +55,7 @@ if [ -z "$drained" ]; then
 {% if force_after is none %}
     fail "pods of $node were not evicted within $patience s (--force-after TIME deletes those that a PodDisruptionBudget protects)"
 {% else %}
-    announce 300 "the pods of $node to end, which are taken away all the same"
+    announce 300 "the pods of $node to be deleted regardless of PodDisruptionBudgets"
     drain 300 --disable-eviction || fail "not all pods of $node were evicted"
 {% endif %}
 fi

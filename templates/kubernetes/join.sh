@@ -36,7 +36,7 @@ if [ -n "$server" ]; then
         why=$(silent "$host" "${server##*:}") || break
         [ "$attempt" -lt 3 ] || fail "$(hostname) can't reach the API server at $server: $why; a firewall in between may block it"
     done
-    (await 20 "the controller manager to know the token" signed) || :
+    (await 20 "the controller manager to sign the token" signed) || :
 fi
 joined=0
 kubeadm join --config "$config" > "$config.said" 2>&1 || joined=$?

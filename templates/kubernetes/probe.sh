@@ -49,7 +49,7 @@ shut | {
         sleep 0.5
     done
     shut=$(cat)
-    [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
+    [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at TCP port {{ port.kubelet }} of$shut: if there is a firewall between the machines, open TCP port {{ port.kubelet }}, and UDP port 8472 for pods"
 }
 
 # KIND, NAMESPACE/NAME, a pod's node and why it waits; and of a DaemonSet what `kubectl rollout status` looks at.
@@ -147,7 +147,7 @@ until kubectl --namespace "$space" rollout status daemonset probe --timeout 10s 
             [ -z "$dns" ] || fail "CoreDNS is not running: $(printf '%s' "$dns" | tr '\n' ';')"
             dns=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u | tr '\n' ' ')
             now=$(printf '%s' "$now" | sed "s/ CoreDNS$/ CoreDNS, which runs on ${dns% }/")
-            fail "pods don't reach each other: $(printf '%s' "$now" | sed 's/ from / hears nothing from /' | tr '\n' ';'): ${cut:+$cut }is a firewall between the machines? open udp 8472 for flannel's tunnel"
+            fail "pods can't reach each other: $(printf '%s' "$now" | sed 's/ from / gets no answer from /' | tr '\n' ';'): ${cut:+$cut }if there is a firewall between the machines, open UDP port 8472 for flannel's tunnel"
         fi
     else
         same=0

@@ -10,5 +10,5 @@ list=$(members member list) || temporary "etcd to answer"
 id=$(printf '%s\n' "$list" | id_of)
 [ -n "$id" ] || exit 0
 said=$(members member remove "$id" 2>&1) ||
-    temporary "etcd to let {{ node }} go, which says: $(printf '%s\n' "$said" | tail -n 1 | sed 's/^Error: //' | cut -c 1-200)"
+    temporary "etcd to remove member {{ node }}, which failed with: $(printf '%s\n' "$said" | tail -n 1 | sed 's/^Error: //' | cut -c 1-200)"
 [ -z "$(members member list | id_of)" ] || fail "etcd still lists {{ node }} ($id)"

@@ -17,7 +17,7 @@ kubeadm upgrade node phase kubelet-config > /dev/null || {
 }
 systemctl restart kubelet
 # A unit that is active may fail a second later: what counts is what kubelet says of itself.
-await 90 "kubelet to be well" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
+await 90 "kubelet to be healthy" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
 # Of the time when kubelet signed its serving certificate itself.
 rm -f {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key
 record {{ recorded.kubelet }} {{ sha256 }}

@@ -22,7 +22,7 @@ aloud etcdutl snapshot restore "$kept/{{ archive.etcd }}" --bump-revision "$bump
 {% if yields_vip %}
 {% include "kubernetes/yield-vip.sh" %}
 {% endif %}
-announce 300 "the static pods to restart: the API server of this machine is unavailable meanwhile"
+announce 300 "the static pods to restart (the API server of this machine is unavailable in the meantime)"
 systemctl stop kubelet
 {% if etcd %}
 for pod in $(crictl pods --quiet --label tier=control-plane); do

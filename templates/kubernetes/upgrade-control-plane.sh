@@ -13,7 +13,7 @@ record {{ mark.upgrade }} "$run"
 # this machine may have it again; one that loses its power has it again when it starts.
 systemctl stop {{ systemd.vip }}
 {% endif %}
-announce 1500 "kubeadm to upgrade the static pods: the API server of this machine is unavailable meanwhile"
+announce 1500 "kubeadm to upgrade the static pods (the API server of this machine is unavailable in the meantime)"
 {% if first %}
 aloud kubeadm --kubeconfig "$admin" upgrade apply --config "$config"
 {% else %}

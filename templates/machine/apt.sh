@@ -9,7 +9,7 @@ busy() {
         [ -e "$file" ] || continue
         inode=$(stat -c %i "$file")
         pid=$(awk -v inode="$inode" '{ n = split($6, part, ":"); if (part[n] == inode) { print $5; exit } }' /proc/locks)
-        [ -z "$pid" ] || temporary "apt, which $(cat "/proc/$pid/comm" 2> /dev/null || echo a process) (process $pid) uses"
+        [ -z "$pid" ] || temporary "$(cat "/proc/$pid/comm" 2> /dev/null || echo a process) (process $pid) to release apt's lock"
     done
 }
 

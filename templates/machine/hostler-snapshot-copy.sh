@@ -31,13 +31,13 @@ timeout -k 5 60 mount -t nfs -o soft,timeo=100,retrans=2,retry=0,nosuid,nodev,no
 }
 cd "$at"
 mkdir -p "$machine" || {
-    echo "$share can't be written by root of this machine: its server has to allow that" >&2
+    echo "root on this machine can't write to $share: allow it on the server" >&2
     exit 1
 }
 cd "$machine"
 # A link that others made there would lead into this machine's own folders.
 [ "$(pwd -P)" = "$at/$machine" ] || {
-    echo "$machine on $share is not a folder: remove it" >&2
+    echo "$machine on $share is not a folder: delete it" >&2
     exit 1
 }
 {% if is_encrypted %}

@@ -7,7 +7,7 @@ case $1 in
     case $1,$2 in
     *[tT],0) ;;
     *)
-        echo "$to is writable by other users: run chmod go-w on it, or choose another folder" >&2
+        echo "other users can write to $to: run \`chmod go-w $to\`, or choose another folder" >&2
         exit 1
         ;;
     esac

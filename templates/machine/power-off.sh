@@ -1,4 +1,4 @@
-announce 600 "the machine to go off"
+announce 600 "the machine to power off"
 # logind asks kubelet first, which lets its pods end.
 systemctl poweroff || fail "systemd did not power off the machine"
 # The script ends with the machine.

@@ -21,7 +21,7 @@ if [ "$boot" = {{ boot | quote }} ]; then
 {% if yields_vip %}
         systemctl start {{ systemd.vip }}
 {% endif %}
-        fail "systemd does not restart the machine"
+        fail "systemd did not restart the machine"
     fi
     # The script ends with the machine, and begins again when that is back.
     sleep 900 || :
@@ -29,7 +29,7 @@ if [ "$boot" = {{ boot | quote }} ]; then
     [ "$boot" != {{ boot | quote }} ] || fail "it has not restarted within 15 minutes"
 fi
 booted() { ! systemctl is-system-running | grep -Eqx 'initializing|starting'; }
-(await 300 "its services to have started" booted) || :
+(await 300 "its services to start" booted) || :
 {% if node %}
 node={{ node | quote }}
 await_containerd

@@ -3,7 +3,7 @@ root=$(findmnt --noheadings --nofsroot --output SOURCE /)
 if [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$root" 2> /dev/null)" = {{ partition | quote }} ]; then
     # shellcheck disable=SC2317 # await calls it
     started() { ! systemctl is-system-running | grep -Eqx 'initializing|starting'; }
-    (await 300 "its services to have started" started) || :
+    (await 300 "its services to start" started) || :
     exit {{ exit.restarted }}
 fi
 {% if esp %}
@@ -12,16 +12,16 @@ folder=$esp/{{ installer.esp_folder }}
 {% include "machine/unstage-installer.sh" %}
 if [ "$(cat "$folder/id" 2> /dev/null)" != {{ id | quote }} ]; then
     unstage
-    fail "the firmware has started the installer, or did not find it, and the system is the old one: if the installer showed a reason on the machine's screen, solve it, then run the same command again"
+    fail "the old system has started again: the firmware did not find the installer, or the installer failed; if the machine's screen showed a reason, fix its cause, then run the same command again"
 fi
 # Used: whatever comes of it, this script does not start it again.
 rm -f "$folder/id"
 sync -f "$folder"
-efibootmgr --quiet --bootnext "$(entries)" > /dev/null || fail "the firmware does not accept which entry it is to start next"
+efibootmgr --quiet --bootnext "$(entries)" > /dev/null || fail "the firmware does not accept the boot entry to start next"
 announce 900 "the new system to be installed and to answer"
 systemctl reboot || {
     efibootmgr --quiet --delete-bootnext > /dev/null
-    fail "systemd does not restart the machine"
+    fail "systemd did not restart the machine"
 }
 # The script ends with the system.
 sleep 900 || :
@@ -29,7 +29,7 @@ sleep 900 || :
 {% else %}
 folder={{ path.installer }}
 [ "$(cat "$folder/id" 2> /dev/null)" = {{ id | quote }} ] ||
-    fail "the installer is no longer in memory, and the system is the old one: if the installer showed a reason on the machine's screen, solve it, then run the same command again"
+    fail "the old system is running, and the installer is no longer in memory: if the machine's screen showed a reason, fix its cause, then run the same command again"
 {% include "machine/load-installer.sh" %}
 {% include "machine/start-installer.sh" %}
 start_installer "the new system to be installed and to answer"

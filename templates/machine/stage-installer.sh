@@ -9,7 +9,7 @@ fi
 {% include "machine/unstage-installer.sh" %}
 unstage
 free=$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)
-[ "${free:-0}" -ge {{ least }} ] || fail "only $((free / 1024)) MB of memory is free, and the installer needs {{ (least / 1024) | round | int }} MB: stop what uses memory"
+[ "${free:-0}" -ge {{ least }} ] || fail "only $((free / 1024)) MB of memory is free, and the installer needs {{ (least / 1024) | round | int }} MB: stop programs that use memory"
 mkdir -p "$folder"
 trap 'rm -rf "${said:-}"; umount "$folder" 2> /dev/null' EXIT
 mount -t tmpfs -o mode=0700,size={{ room }}k hostler-installer "$folder"
@@ -25,5 +25,5 @@ kexec -s -u
 printf '%s\n' {{ id | quote }} > "$folder/id"
 # If the rest of the run never comes, the memory is free again after a while.
 systemd-run --quiet --collect --unit hostler-installer --on-active 2h umount "$folder" ||
-    fail "systemd does not start a timer that removes the installer from memory"
+    fail "systemd did not start the timer that removes the installer from memory"
 trap 'rm -rf "${said:-}"' EXIT

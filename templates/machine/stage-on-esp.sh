@@ -8,7 +8,7 @@ if ! command -v efibootmgr > /dev/null; then
 fi
 {% include "machine/own-host-key.sh" %}
 mountpoint -q "$esp" || fail "$esp is no longer mounted: run the same command again"
-[ "$(stat -c %a "$esp")" = 700 ] || fail "others than root can read $esp: run the same command again"
+[ "$(stat -c %a "$esp")" = 700 ] || fail "users other than root can read $esp: run the same command again"
 {% include "machine/unstage-installer.sh" %}
 unstage
 [ ! -e "$esp/{{ installer.esp_config }}" ] || fail "$esp has a configuration of another GRUB: run the same command again"
@@ -38,8 +38,8 @@ disk=/dev/$(lsblk --noheadings --nodeps --output PKNAME "$device")
 number=$(cat "/sys/class/block/${device##*/}/partition")
 loader='\{{ installer.esp_folder | replace("/", "\\") }}\shimx64.efi'
 efibootmgr --quiet --create-only --disk "$disk" --part "$number" --label {{ installer.entry }} --loader "$loader" > /dev/null ||
-    fail "the firmware does not accept another entry: reboot the machine and try again, or use a stick: \`hostler provision\`"
-[ "$(entries | wc -l)" = 1 ] || fail "the firmware does not show the new entry: reboot the machine and try again"
+    fail "the firmware does not accept another boot entry: reboot the machine and try again, or use a stick: \`hostler provision\`"
+[ "$(entries | wc -l)" = 1 ] || fail "the firmware does not list the new boot entry: reboot the machine and try again"
 printf '%s\n' {{ id | quote }} > "$folder/id"
 sync -f "$folder"
 trap 'rm -rf "${said:-}"' EXIT

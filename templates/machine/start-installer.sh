@@ -6,7 +6,7 @@ start_installer() {
     announce 900 "$1"
     systemctl kexec || {
         kexec -s -u
-        fail "systemd does not start the installer"
+        fail "systemd did not start the installer"
     }
     # The script ends with the system.
     sleep 900 || :

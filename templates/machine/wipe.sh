@@ -36,7 +36,7 @@ mounted=$(reals=$reals kubelet=$kubelet awk '
         for (i = 1; i <= count; i++) if (index($2 "/", reals[i] "/") == 1 && !of_pods) { print $2; exit }
     }
 ' /proc/mounts)
-[ -z "$mounted" ] || fail "$mounted is mounted there, and would be wiped: unmount it first"
+[ -z "$mounted" ] || fail "$mounted is a mount point and would be wiped: unmount it first"
 record {{ mark.wipe }} "$run"
 systemctl stop kubelet 2> /dev/null || true
 # The endpoint's address is another control plane's from here on, and nobody takes snapshots of what is no more.

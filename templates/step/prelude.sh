@@ -80,7 +80,7 @@ record() {
 started() { ! systemctl is-system-running | grep -Eqx 'initializing|starting'; }
 answers() { {{ path.bin }}/kubectl {{ kubectl.own }} --request-timeout 5s get --raw /readyz; }
 if [ ! -e "{{ path.runs }}/$run" ]; then
-    (await 120 "its services to have started" started) || :
+    (await 120 "its services to start" started) || :
     [ ! -e {{ path.admin }} ] || (await 90 "the API server to answer" answers) || :
     exit {{ exit.restarted }}
 fi
@@ -92,13 +92,13 @@ chmod 700 {{ path.run }}
 # kubectl keeps what it learns of an API server in files that root's group may write, in root's home unless it is told.
 export KUBECACHEDIR={{ path.kubectl_cache }}
 exec 8> {{ path.gate }}
-flock -w 20 8 || temporary "the gate of {{ path.run }} to open"
+flock -w 20 8 || temporary "the lock in {{ path.run }}"
 for held in {{ path.steps }}/*; do
     [ -e "$held" ] || continue
     if flock -n "$held" true; then
         rm -f "$held"
     elif ! grep -qxF "run=$run" "$held" || grep -qxF "step=$step" "$held"; then
-        temporary "$(sed -n 's/^step=//p' "$held") of run $(sed -n 's/^run=//p' "$held"), which still works here"
+        temporary "$(sed -n 's/^step=//p' "$held") of run $(sed -n 's/^run=//p' "$held"), which is still running on this machine"
     fi
 done
 lock={{ path.steps }}/$(printf '%s' "$step" | tr / .)

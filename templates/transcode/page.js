@@ -15,7 +15,7 @@ source.onmessage = (message) => {
 // A page that hears nothing shows what was, and must say so. The browser connects again by itself.
 const stale = document.getElementById("stale");
 source.onerror = () => {
-  if (stale.hidden) stale.textContent = `no connection since ${new Date().toTimeString().slice(0, 5)}: this is what was`;
+  if (stale.hidden) stale.textContent = `no connection since ${new Date().toTimeString().slice(0, 5)}: this page is out of date`;
   stale.hidden = false;
 };
 source.onopen = () => { stale.hidden = true; };

@@ -375,7 +375,7 @@ fn etcds_reason_to_keep_a_member_is_told() {
     let script = on_a_folder(&folder.path().display().to_string(), "member", false, &format!("{etcdctl}\n{body}"));
     let output = Process::new("dash").args(["-c", &script]).stdin(Stdio::null()).output().expect("dash; apt-get install dash");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.ends_with("@wait etcd to let rarity go, which says: etcdserver: unhealthy cluster\n"), "{said}");
+    assert!(said.ends_with("@wait etcd to remove member rarity, which failed with: etcdserver: unhealthy cluster\n"), "{said}");
     assert_eq!(output.status.code(), Some(75));
 }
 

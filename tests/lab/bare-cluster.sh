@@ -85,8 +85,8 @@ seen_after "$started" "the new system answers after"
 comes_to_end 1800
 seen_after "$started" "Ready, verified:"
 says "evict the pods of node"
-says "to /boot/efi, and make an entry of the firmware that can start it once"
-says "the data partition (/srv) stays"
+says "to /boot/efi, and add a firmware boot entry for it"
+says "the data partition (/srv) is kept"
 is_new "$first"
 
 row "rebuild --os --all: the only control plane keeps its system; a node with a system of another image gets a new one; then nothing is left to do"
@@ -99,10 +99,10 @@ begin rebuild --os --all -i "$inventory" --yes
 shows 1200 "rainbowdash is installed, and restarts."
 comes_to_end 2400
 seen_after "$started" "Ready, verified:"
-says "it keeps its system: it is the only control plane, and has the cluster's state"
+says "its system is not reinstalled: it is the only control plane, and has the cluster's state"
 is_new "$second"
 run 0 rebuild --os --all -i "$inventory" --yes
-says "it keeps its system: it is the only control plane, and has the cluster's state"
+says "its system is not reinstalled: it is the only control plane, and has the cluster's state"
 says_not "install Debian"
 cut_power
 printf '%d rows passed\n' "$rows"

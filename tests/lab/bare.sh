@@ -17,8 +17,9 @@ run 0 os create
 within 5 run 0 os create
 says "already exists"
 within 20 make_stick "$inventory"
-says "twilightsparkle: $mac gets 10.0.2.15 from your router; "
+says "twilightsparkle ($mac): on "
 says "its only disk"
+says "your router must assign 10.0.2.15 to the machine"
 says "only if it is empty"
 says ": not installed, because it has no \`mac\`"
 [ "$(stat --format %a "$work/stick.img")" = 600 ]
@@ -57,8 +58,8 @@ started=$(date +%s)
 begin rebuild twilightsparkle --os -i "$work/alone.yaml" --yes
 shows 900 "this is twilightsparkle ($mac)"
 seen_after "$started" "the installer runs after"
-says "to /boot/efi, and make an entry of the firmware that can start it once"
-says "the data partition (/srv) stays"
+says "to /boot/efi, and add a firmware boot entry for it"
+says "the data partition (/srv) is kept"
 says "other disks are left alone"
 shows 900 "twilightsparkle is installed, and restarts."
 seen_after "$started" "installed after"
@@ -82,12 +83,12 @@ on_machine sync
 cp --sparse=always "$work/disk" "$work/disk.installed"
 : > "$work/serial"
 begin remove twilightsparkle --erase -i "$work/alone.yaml" --yes
-shows 900 "to erase twilightsparkle"
+shows 900 "erasure order"
 says "copy the installer"
 says "into memory"
 says "the data partition (/srv) with all files on it"
 shows 600 "twilightsparkle:"
-shows 10 "The machine now switches itself off."
+shows 10 "The machine now powers off."
 grep -aE 'The drive erased|All blocks were|Only partition|Not possible' "$work/serial" | sed 's/^/        /'
 is_off() { ! kill -0 "$qemu" 2> /dev/null; }
 wait_for 120 "the machine to be off" is_off

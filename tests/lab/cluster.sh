@@ -71,7 +71,7 @@ kubectl --namespace kube-system delete deployment coredns > /dev/null
 mends "CoreDNS's objects are missing"
 corefile | grep -q 'cache 29'
 kubectl --namespace kube-system patch service kube-dns --patch "'{\"spec\":{\"selector\":{\"k8s-app\":\"nothing\"}}}'" > /dev/null
-mends "the Service of CoreDNS does not lead to it"
+mends "the Service of CoreDNS does not route to CoreDNS"
 
 row "roles, service accounts and kubeadm's documents are compared as they are: gone or changed they come back, no wider than before"
 kubectl delete clusterrolebinding flannel > /dev/null
@@ -125,7 +125,7 @@ on fluttershy 'nft add table inet shut && nft add chain inet shut input "{ type 
 on fluttershy sysctl -qw net.ipv4.ip_forward=0
 started=$(date +%s)
 run 1 up -i "$inventory" --yes
-says "twilightsparkle can't reach kubelet at tcp 10250 of fluttershy"
+says "twilightsparkle can't reach kubelet at TCP port 10250 of fluttershy"
 [ $(($(date +%s) - started)) -le 60 ]
 run 1 status -i "$inventory"
 says "the cluster is not verified"
@@ -133,7 +133,7 @@ on fluttershy 'nft add rule inet shut input tcp dport 10250 accept'
 started=$(date +%s)
 run 1 up -i "$inventory" --yes
 says "gets no answer from fluttershy through flannel.1: twilightsparkle has sent"
-says "open udp 8472"
+says "open UDP port 8472"
 [ $(($(date +%s) - started)) -le 60 ]
 on fluttershy nft delete table inet shut
 up

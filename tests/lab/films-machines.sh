@@ -66,7 +66,7 @@ says "outside its hours"
 machines "rainbowdash={hours: \"$(in_hours 3 4)\"}" "twilightsparkle={hours: \"$(in_hours 3 4)\"}"
 up
 drop "$work/film.mkv" "Four.mkv"
-wait_for 120 "the film to wait" shows "films are encoded only during the hours"
+wait_for 120 "the film to wait" shows "each machine encodes only during its hours"
 if kubectl get jobs --no-headers 2> /dev/null | grep encode; then echo "it has a Job" >&2; false; fi
 machines "rainbowdash={hours: \"$(in_hours -1 3)\"}" "twilightsparkle={hours: \"$(in_hours 3 4)\"}"
 up
@@ -102,9 +102,9 @@ quick_sync() {
 }
 encoders_of() { kubectl get node "$1" --output 'jsonpath={.metadata.labels}' | grep -o '"hostler/encoders":"[^"]*"' | cut -d '"' -f 4; }
 quick_sync auto
-says "which encoders work on rainbowdash is not known"
-says "and label node rainbowdash with those that work"
-says "which encoders work on twilightsparkle is not known"
+says "it is not known which encoders work on rainbowdash"
+says "and label node rainbowdash with the encoders that work"
+says "it is not known which encoders work on twilightsparkle"
 [ "$(encoders_of rainbowdash)" = x264.x265.svt_av1 ]
 [ "$(encoders_of twilightsparkle)" = x264.x265.svt_av1 ]
 if kubectl get pods --no-headers 2> /dev/null | grep prove-; then echo "the pod is still there" >&2; false; fi
@@ -112,8 +112,8 @@ wait_for 90 "what works on the page" shows "x264, x265, svt_av1"
 transcode status
 says "x264, x265, svt_av1"
 run 0 plan -i "$inventory"
-says "rainbowdash: films are encoded with the processor"
-says "which chip it has is not known"
+says "rainbowdash: films are encoded on the CPU"
+says "its chip is unknown"
 on twilightsparkle test ! -e /etc/containerd/hostler-films.json
 # The same pod with the class and without it.
 opens() {
@@ -147,7 +147,7 @@ on rainbowdash sed -i s/rw/r/ /etc/containerd/hostler-films.json
 run 0 plan -i "$inventory"
 says "/etc/containerd/hostler-films.json is missing or differs"
 up
-if grep -q "encode 2 s of a film" "$work/out"; then echo "it is tried again" >&2; false; fi
+if grep -q "test each encoder" "$work/out"; then echo "it is tried again" >&2; false; fi
 empty
 
 row "a film whose encoder in hardware turns out not to work is encoded in software by the same pod: no attempt counts, and the page says so"

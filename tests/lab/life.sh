@@ -80,7 +80,7 @@ replicas | grep -qx rainbowdash
 budget
 remember twilightsparkle fluttershy
 begin rebuild rainbowdash -i "$inventory" --yes
-comes_to_say "waiting for a PodDisruptionBudget to let default/web-"
+comes_to_say "waiting for a PodDisruptionBudget to allow the eviction of default/web-"
 replicas | grep -qx rainbowdash
 kubectl delete poddisruptionbudget web > /dev/null
 ends 0
@@ -93,8 +93,8 @@ two_answer
 victim=$(replicas | grep -vx twilightsparkle | head -n 1)
 budget
 run 0 rebuild "$victim" -i "$inventory" --yes --force-after 10s
-says "waiting for a PodDisruptionBudget to let default/web-"
-says "to end, which are taken away all the same"
+says "waiting for a PodDisruptionBudget to allow the eviction of default/web-"
+says "to be deleted regardless of PodDisruptionBudgets"
 kubectl delete poddisruptionbudget web > /dev/null
 ready 3
 members twilightsparkle 1
@@ -113,7 +113,7 @@ says "hostler rebuild rainbowdash"
 row "a dead worker: what must be done in the cluster is done, and how to go on is said"
 remember twilightsparkle fluttershy
 run 4 rebuild rainbowdash -i "$inventory" --yes
-says "when the machine is back, run"
+says "once the machine is back, run"
 [ -z "$(kubectl get node rainbowdash --ignore-not-found)" ]
 
 row "a cut worker is waited for, and goes on when it comes back blank"

@@ -55,7 +55,7 @@ up
 ready 2
 all_of "$from"
 run 3 upgrade -i "$inventory" --rollback --yes
-says "no upgrade is unfinished: the cluster runs Kubernetes $from"
+says "there is no upgrade to roll back: the cluster runs Kubernetes $from"
 
 row "killed after the control plane: rolled back, and what was written since is lost"
 note before
@@ -103,13 +103,13 @@ empty
 row "once a worker is upgraded, a rollback is refused, and the upgrade ends"
 upgrade_until "the kubelet of the worker" has_version rainbowdash "$to"
 run 3 upgrade -i "$inventory" --rollback --yes
-says "rainbowdash: it has been upgraded to $to already"
+says "rainbowdash: this worker has already been upgraded to $to"
 run 0 upgrade -i "$inventory" --to "$to" --yes
 all_of "$to"
 tidy
 empty
 run 3 upgrade -i "$inventory" --rollback --yes
-says "no upgrade is unfinished: the cluster runs Kubernetes $to"
+says "there is no upgrade to roll back: the cluster runs Kubernetes $to"
 "$hostler" lab down > /dev/null 2>&1
 
 control_planes="twilightsparkle rainbowdash fluttershy"

@@ -55,8 +55,7 @@ if [ "$kind" != vm ]; then
     [ "$(taken)" -ge 1 ]
     fails
     run 1 status -i "$inventory"
-    says "the newest snapshot on twilightsparkle can't be copied to the share"
-    says "there is none yet"
+    says "no snapshot on twilightsparkle has been copied to the share yet"
     [ "$(find "$XDG_DATA_HOME/hostler/snapshots/regular" -name 'lab-*.tar.gz' | wc -l)" -ge 1 ]
     machine 'journalctl -u hostler-snapshot-copy -o cat --no-pager -n 5'
 
@@ -82,8 +81,8 @@ if [ "$kind" != vm ]; then
     within 60 status
     fails 180
     run 1 status -i "$inventory"
-    says "the newest snapshot on twilightsparkle can't be copied to the share"
-    says "the newest there is"
+    says "the newest snapshot on twilightsparkle has not been copied to the share"
+    says "where the newest is"
     says "tries again"
 
     row "a second one meanwhile; the server answers again, and both are copied"
@@ -188,7 +187,7 @@ machine 'journalctl -u hostler-snapshot-copy -o cat --no-pager -n 8'
 row "a server that takes root for another user, and does not let that one write: said so; and once it may, it works"
 machine 'echo "/srv/nas 10.77.0.0/24(rw,sync,no_subtree_check,root_squash)" > /etc/exports && exportfs -ra && rm -r /srv/nas/twilightsparkle /var/lib/hostler/snapshot-copied'
 machine '! systemctl start hostler-snapshot-copy.service 2> /dev/null'
-machine 'journalctl -u hostler-snapshot-copy -o cat --no-pager -n 8' | grep "can't be written by root of this machine"
+machine 'journalctl -u hostler-snapshot-copy -o cat --no-pager -n 8' | grep "root on this machine can't write to"
 machine 'chown nobody /srv/nas'
 copy
 same lab-20260101T000000Z.tar.gz

@@ -82,10 +82,10 @@ spec:
   signerName: kubernetes.io/kubelet-serving
   usages: [digital signature, server auth]
 END' > /dev/null
-on twilightsparkle 'systemctl start hostler-renewal.service; journalctl -u hostler-renewal -o cat -n 5' | grep -q "left a request of system:node:rainbowdash for a serving certificate alone"
+on twilightsparkle 'systemctl start hostler-renewal.service; journalctl -u hostler-renewal -o cat -n 5' | grep -q "did not approve a request by system:node:rainbowdash for a serving certificate"
 run 1 status -i "$inventory"
 says "for a serving certificate is not approved: "
-says "it asks for 10.77.0.13 and fluttershy"
+says "it requests 10.77.0.13 and fluttershy"
 says "deletes it"
 [ -z "$(on twilightsparkle "$admin"'kubectl get csr forged --output "jsonpath={.status}"' | tr -d '{}')" ]
 on twilightsparkle "$admin"'kubectl delete csr forged' > /dev/null
@@ -197,7 +197,7 @@ row "kubelet's certificate of a worker dangles, and expires: kubelet bootstraps 
 containers() { on rainbowdash '/opt/hostler/current/bin/crictl ps --label io.kubernetes.pod.namespace=kube-system -q | sort'; }
 containers > "$work/containers"
 on rainbowdash 'systemctl stop kubelet && rm -f "$(readlink -f /var/lib/kubelet/pki/kubelet-client-current.pem)"'
-mends "bootstrap kubelet's client certificate again"
+mends "request a new client certificate for kubelet"
 ask='openssl req -new -key /var/lib/kubelet/pki/kubelet-client-current.pem -subj "/O=system:nodes/CN=system:node:rainbowdash"'
 sign='openssl x509 -req -CA /etc/kubernetes/pki/ca.crt -CAkey /etc/kubernetes/pki/ca.key -not_before 20250101000000Z -not_after 20251201000000Z 2> /dev/null'
 replace='f=$(readlink -f /var/lib/kubelet/pki/kubelet-client-current.pem); { cat; openssl pkey -in "$f"; } > /root/expired.pem; cat /root/expired.pem > "$f"; systemctl restart kubelet'
@@ -237,7 +237,7 @@ row "another program's network comes before flannel's: it is named, and nothing 
 on rainbowdash 'printf "{\"cniVersion\": \"1.0.0\", \"name\": \"other\", \"plugins\": [{\"type\": \"bridge\"}]}" > /etc/cni/net.d/05-other.conflist
     mkdir -p /etc/systemd/system/kubelet.service.d && printf "[Service]\nEnvironment=MINE=1\n" > /etc/systemd/system/kubelet.service.d/20-mine.conf'
 run 1 status -i "$inventory"
-says "rainbowdash: pods that start get their network from /etc/cni/net.d/05-other.conflist"
+says "rainbowdash: new pods get their network from /etc/cni/net.d/05-other.conflist"
 run 0 plan -i "$inventory"
 says "/etc/systemd/system/kubelet.service.d/20-mine.conf"
 on rainbowdash 'rm /etc/cni/net.d/05-other.conflist /etc/systemd/system/kubelet.service.d/20-mine.conf'

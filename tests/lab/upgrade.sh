@@ -36,7 +36,7 @@ sed "s/version: $from/version: $to/" "$inventory" > "$work/newer.yaml"
 run 3 up -i "$work/newer.yaml" --yes
 says "hostler upgrade --to $to"
 run 2 upgrade -i "$inventory" --to 1.2.3 --yes
-says "hostler knows the versions"
+says "hostler does not know Kubernetes"
 
 row "a feature gate that the new version no longer knows is refused before anything changes"
 sed "s/^  KubeletConfiguration:\$/&\n    featureGates: {InTreePluginPortworxUnregister: true}/" "$inventory" > "$work/gate.yaml"
@@ -78,7 +78,7 @@ grep -q "version: $to" "$inventory"
 row "all of it is of the new version, and up has nothing to do"
 empty
 run 0 upgrade -i "$inventory" --yes
-says "the target is version $to, the newest in hostler's list of versions of"
+says "upgrading to $to, the newest in hostler's list of versions of"
 says "nothing to do"
 run 0 status -i "$inventory"
 says healthy

@@ -25,7 +25,7 @@ kubectl() { "$hostler" lab exec kubectl "$@"; }
 row "what a lab can't be like is a usage error, and nothing is started"
 sed 's/192.168.50.12/192.168.51.12/' "$home" > "$work/two.yaml"
 run 2 lab up --like "$work/two.yaml"
-says "is not in the same one as"
+says "is in a different one than"
 run 2 lab up --like "$home" --machines 3
 run 2 lab up --like "$home" --from
 says "there is no snapshot of"

@@ -81,7 +81,7 @@ until dpkg-query --show --showformat "\${db:Status-Status}" slow 2> /dev/null | 
 remember_start rainbowdash
 begin reboot rainbowdash --os all -i "$inventory" --yes
 holder=dpkg
-comes_to_say "apt, which $holder (process"
+comes_to_say "$holder (process"
 on rainbowdash 'touch /srv/end; until [ "$(pgrep -x dpkg)" = "" ]; do sleep 0.2; done; touch /srv/go-on'
 ends 0
 half=slow

@@ -98,7 +98,7 @@ run 1 snapshot verify "$work/broken.tar.gz"
 cat "$work/out"
 says "! configmaps default/broken can't be read:"
 [ "$(grep -c '^!' "$work/out")" = 2 ]
-says "! 1 key below /registry/example.org/ponies in etcd: of no resource of this version"
+says "! 1 key below /registry/example.org/ponies in etcd: not part of any resource of this version"
 
 row "with recipients the machine encrypts its snapshots, and only the secret key opens them"
 age-keygen -o "$work/key" 2> /dev/null
@@ -210,7 +210,7 @@ empty
 
 row "a shutdown that is killed is finished by the same command"
 begin shutdown -i "$inventory" --yes
-comes_to_say "the machine to go off"
+comes_to_say "the machine to power off"
 kill -9 "$begun"
 wait "$begun" 2> /dev/null || true
 run_any() { "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || true; }

@@ -14,7 +14,7 @@ fn an_honest_worker_joins() {
     let lab = Lab::with_worker("");
     let ran = lab.hostler(&["plan"]);
     assert_eq!(ran.status, 0, "{}", ran.all());
-    assert!(ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{}", ran.all());
+    assert!(ran.out.contains("apple: not in the cluster yet: run kubeadm join as a worker"), "{}", ran.all());
     assert_eq!(sets(&ran.out).len(), 2, "{}", ran.all());
 }
 
@@ -52,7 +52,7 @@ fn machines_of_two_architectures_get_their_own_bundles() {
     let manifest = lab.path("cache/bundles/1.36.3-arm64/manifest.json");
     fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("amd64", "arm64")).unwrap();
     let ran = lab.hostler(&["plan"]);
-    assert!(ran.status == 0 && ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{}", ran.all());
+    assert!(ran.status == 0 && ran.out.contains("apple: not in the cluster yet: run kubeadm join as a worker"), "{}", ran.all());
     let status = lab.hostler(&["status"]);
     assert!(!status.out.contains("not compared"), "{}", status.all());
 }
@@ -103,7 +103,7 @@ fn a_lock_that_can_not_be_blocks_nothing() {
             .unwrap();
         let ran = base.hostler(&["plan"]);
         assert!(matches!(ran.status, 0 | 3), "{since}: {}", ran.all());
-        assert!(ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{since}: {}", ran.all());
+        assert!(ran.out.contains("apple: not in the cluster yet: run kubeadm join as a worker"), "{since}: {}", ran.all());
         assert!(ran.out.contains("warning: apple: "), "{since}: {}", ran.all());
     }
 }
@@ -123,11 +123,11 @@ fn a_plan_needs_no_bundle_and_makes_none() {
         let before = fs::read_dir(lab.path("")).unwrap().count();
         let ran = lab.hostler(&["plan"]);
         assert!(matches!(ran.status, 0 | 3), "{}", ran.all());
-        assert!(ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{}", ran.all());
+        assert!(ran.out.contains("apple: not in the cluster yet: run kubeadm join as a worker"), "{}", ran.all());
         assert!(!ran.out.contains("no encoder"), "{}", ran.all());
         assert!(!ran.err.contains("fetch it") && !ran.err.contains("encoder"), "{}", ran.all());
         assert_eq!(ran.err.contains("the cache has no bundle of Kubernetes 1.36.3 for amd64"), !has_bundle, "{}", ran.all());
-        assert_eq!(ran.out.contains("send the programs of the bundle"), !has_bundle, "{}", ran.all());
+        assert_eq!(ran.out.contains("send the bundle's programs"), !has_bundle, "{}", ran.all());
         assert_eq!(lab.path("cache").exists(), has_bundle, "{}", ran.all());
         assert!(!lab.path("cache/encoder").exists() && fs::read_dir(lab.path("")).unwrap().count() <= before + 1, "{}", ran.all());
     }

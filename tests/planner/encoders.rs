@@ -42,7 +42,7 @@ fn refused(world: &mut World, inventory: &Inventory) -> Vec<String> {
 fn a_preset_that_works_on_no_machine_is_refused_once_all_have_tried() {
     let inventory = inventory();
     let mut without = made(&inventory, None);
-    let why = "no-encoder: films in `Movies` can't be encoded: their preset encodes with qsv_h265, which works on no machine";
+    let why = "no-encoder: films in `Movies` can't be encoded: their preset uses qsv_h265, which does not work on any machine";
     assert_eq!(refused(&mut without, &inventory), [why]);
     let mut with = made(&inventory, Some("8086:9a49"));
     assert_eq!(refused(&mut with, &inventory), [""; 0]);

@@ -136,7 +136,7 @@ fn a_person_sees_what_happens_on_every_screen() {
             "28.9 %",
             "waiting for a free machine",
             "being copied",
-            "2 in work",
+            "2 in progress",
             "1 failed",
             "412 GB free",
             "fluttershy",
@@ -146,7 +146,7 @@ fn a_person_sees_what_happens_on_every_screen() {
             "its original is in the library",
             "Plex shows the film",
             "it does not answer",
-            "less than the originals",
+            "smaller than the originals",
         ] {
             assert!(text.contains(words), "{name}: no {words:?} in {text}");
         }

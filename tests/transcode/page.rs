@@ -67,7 +67,7 @@ fn the_page_follows_what_happens() {
     assert!(live, "the stream tells of the film's end");
     assert!(ask(&address, "GET /metrics", "").1.contains("hostler_transcode_films{state=\"done\"} 1"));
     assert!(ask(&address, "POST /pause", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 303"));
-    shares.wait("the pause on the page", || ask(&address, "GET /", "").1.contains("Go on"));
+    shares.wait("the pause on the page", || ask(&address, "GET /", "").1.contains("Resume"));
     // A share that goes away leaves the page, with what was known.
     fs::rename(shares.inbox(".hostler-share"), shares.inbox("gone")).expect("renamed");
     shares.wait("the trouble on the page", || {

@@ -179,7 +179,7 @@ fn a_film_whose_head_is_wrong_is_noticed_by_the_count_of_its_pictures() {
     assert_eq!(film.encode(), Some(0));
     assert_eq!(film.part("piece2"), Some(2), "another attempt would fail, too");
     let reason = film.read("piece2.failure.json")["reason"].as_str().expect("text").to_owned();
-    assert!(reason.contains("pictures were decoded and"), "{reason}");
+    assert!(reason.contains("frames were decoded and"), "{reason}");
     assert!(!film.path("piece2.json").exists());
 }
 
@@ -203,7 +203,7 @@ fn a_picture_that_is_lost_at_a_border_is_noticed() {
     }
     assert_eq!(film.part("join"), Some(2));
     let reason = film.read("join.failure.json")["reason"].as_str().expect("text").to_owned();
-    assert_eq!(reason, "the pieces have 524 pictures of the original, expected 525");
+    assert_eq!(reason, "the pieces have 524 frames of the original, expected 525");
     assert!(!film.path("encoded.json").exists());
 }
 

@@ -175,7 +175,7 @@ fn an_answer_without_an_end_is_not_read_to_it() {
     let terminal = Terminal::new(|_, _, _| (200, "x".repeat(40 << 20)));
     for words in [&["status"][..], &["pause"], &["retry", "up"]] {
         let (ended, said) = terminal.run(words);
-        assert!(ended == 1 && said.contains("the answer of the status page is too large: the limit is 34 MB"), "{words:?}: {said}");
+        assert!(ended == 1 && said.contains("the answer from the status page is too large: the limit is 34 MB"), "{words:?}: {said}");
     }
     // Ten thousand films fit.
     let mut view = hostler::transcode::view::View::default();

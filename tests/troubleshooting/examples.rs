@@ -86,13 +86,13 @@ examples! {
     Why::RolesUnknown { .. } => [(
         Why::RolesUnknown { unreachable: vec![named("rainbowdash"), named("twilightsparkle")] },
         Hint::WriteRoles,
-        "no role is written, and any of these machines may be the control plane"
+        "the inventory sets no role, and any of these machines may be the control plane"
     )],
     Why::ControlPlaneUnknown { .. } => [
         (
             Why::ControlPlaneUnknown { lost: vec![named("twilightsparkle")], cluster: true },
             Hint::TurnOn,
-            "machines are in a cluster, but no control plane that could say what it consists of was reached"
+            "machines are in a cluster, but no control plane could be reached to read the cluster's state"
         ),
         (
             Why::ControlPlaneUnknown { lost: vec![named("twilightsparkle")], cluster: false },
@@ -109,7 +109,7 @@ examples! {
     Why::UnknownArchitecture { .. } => [(
         Why::UnknownArchitecture { machine: "amd64/../../../tmp/evil".to_owned() },
         Hint::KnownArchitecture,
-        "there are programs for amd64 and arm64 only; what else a machine says of itself is shown, and used for nothing"
+        "there are programs for amd64 and arm64 only; any other value that a machine reports is shown, but not used"
     )],
     Why::Architecture { .. } => [(
         Why::Architecture { is: Arch::Arm64, bundles: vec![Arch::Amd64] },
@@ -119,12 +119,12 @@ examples! {
     Why::Foreign { .. } => [(
         Why::Foreign { platforms: strings(&["k3s"]) },
         Hint::RemovePlatform,
-        "k3s, Docker or another product's containerd is on it"
+        "k3s, Docker or another product's containerd is installed on the machine"
     )],
     Why::WipeInterrupted => [(
         Why::WipeInterrupted,
         Hint::FinishWipe(rebuild("rainbowdash")),
-        "parts of the old cluster are deleted, others are not"
+        "only parts of the old cluster have been deleted"
     )],
     Why::RestoreInterrupted => [(
         Why::RestoreInterrupted,
@@ -134,7 +134,7 @@ examples! {
     Why::NotBlank { .. } => [(
         Why::NotBlank { leftovers: strings(&["/etc/kubernetes/pki", "/var/lib/etcd/member"]) },
         Hint::WipeFirst { command: Command::TakeOver(named("fluttershy")), leave: false },
-        "it blocks kubeadm, and it may hold data; the plan with `--take-over` names what is deleted"
+        "this blocks kubeadm, and may hold data; the plan with `--take-over` lists what will be deleted"
     )],
     Why::ReadOnly { .. } => [(
         Why::ReadOnly { paths: strings(&["/"]) },
@@ -162,29 +162,29 @@ examples! {
         (
             Why::Reserves { reserved: "1.7 GB of memory".to_owned(), has: "1.5 GB of memory".to_owned(), needed: String::new() },
             Hint::LowerReserves,
-            "the inventory's KubeletConfiguration keeps more of each machine for itself than this one has"
+            "the inventory's KubeletConfiguration reserves more than this machine has"
         ),
         (
             Why::Reserves { reserved: "1.5 CPUs".to_owned(), has: "2 CPUs".to_owned(), needed: "0.75 CPUs".to_owned() },
             Hint::LowerReserves,
-            "what the inventory leaves for pods is too little for those of the cluster itself"
+            "the inventory leaves too little for the cluster's own pods"
         ),
     ],
     Why::NoResolvConf { .. } => [(
         Why::NoResolvConf { path: "/etc/resolv.pods".to_owned() },
         Hint::CreateResolvConf,
-        "the inventory names a file with nameservers for pods, and this machine does not have it"
+        "the inventory names a file with nameservers for pods that this machine does not have"
     )],
     Why::Damaged { .. } => [
         (
             Why::Damaged { paths: strings(&["/var/lib/kubelet/config.yaml"]) },
             Hint::Undamage { command: rebuild("rainbowdash"), backup: false },
-            "a power failure truncated what kubeadm wrote there"
+            "a power failure truncated the file that kubeadm wrote"
         ),
         (
             Why::Damaged { paths: strings(&["/etc/kubernetes/pki/ca.key"]) },
             Hint::PutBack,
-            "the same, on the only control plane, of a file that can't be made again"
+            "the same, on the only control plane, for a file that can't be recreated"
         ),
     ],
     Why::Missing { .. } => [
@@ -196,7 +196,7 @@ examples! {
         (
             Why::Missing { paths: strings(&["/etc/kubernetes/pki/ca.key"]) },
             Hint::PutBack,
-            "the same, on a control plane: what the whole cluster trusts can't be made again"
+            "the same, on a control plane, for a key that the whole cluster trusts and that can't be recreated"
         ),
         (
             Why::Missing { paths: strings(&["/var/lib/etcd/member"]) },
@@ -230,10 +230,11 @@ examples! {
             remains: "Some content in the namespace has finalizers remaining: example.org/hold in 1 resource instances".to_owned(),
         },
         Hint::FinishDeletion { namespace: "kube-flannel" },
-        "someone deleted the namespace, and an object in it waits for a program that no longer runs"
+        "someone deleted the namespace, and an object in it is waiting for a program that no longer runs"
     )],
     Why::PodNetwork { .. } => [(Why::PodNetwork { node: "10.244.5.0/24".to_owned(), has: "10.244.2.0".to_owned() }, Hint::Clean(rebuild("rainbowdash")), "the cluster was restored from a snapshot that is older than the machine's last join")],
-    Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its login, sudo or host key changed, while the machine works on")],
+    Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its \
+        login, sudo or host key changed, but the machine is still running")],
     Why::Denied { .. } => [(
         Why::Denied { machine: named("twilightsparkle") },
         Hint::Run(Command::Up),
@@ -245,17 +246,17 @@ examples! {
             words: r#"{"level":"fatal","msg":"discovery failed","error":"walpb: crc mismatch"}"#.to_owned(),
         },
         Hint::RestoreCluster(restore("twilightsparkle")),
-        "a disk that fails, or power that went while it wrote"
+        "the disk is failing, or the power failed during a write"
     )],
     Why::DataThere => [(
         Why::DataThere,
         Hint::MoveDataAway,
-        "the API server is down for another reason than lost data"
+        "the API server is down for a reason other than lost data"
     )],
     Why::AddressLost { .. } => [(
         Why::AddressLost { was: "192.168.1.11".to_owned() },
         Hint::GiveAddressBack { was: "192.168.1.11".to_owned() },
-        "a new router, or a lease that was given to another"
+        "a new router, or a DHCP lease that went to another machine"
     )],
     Why::NodeGone => [(Why::NodeGone, Hint::Clean(rebuild("rainbowdash")), "someone ran `kubectl delete node`")],
     Why::Address { .. } => [(
@@ -272,7 +273,7 @@ examples! {
         (
             Why::NodeExists { node: named("fluttershy"), address: "192.168.1.77".to_owned() },
             Hint::Rename(dead("fluttershy")),
-            "two machines have one name"
+            "two machines have the same name"
         ),
         (
             Why::NodeExists { node: named("rarity"), address: "192.168.1.12".to_owned() },
@@ -283,7 +284,7 @@ examples! {
     Why::MemberExists => [(
         Why::MemberExists,
         Hint::TakePlace(rebuild("rarity")),
-        "a control plane was reinstalled, and etcd still counts the old one"
+        "a control plane was reinstalled, and etcd still lists the old one"
     )],
     Why::MemberNotCertain { .. } => [(
         Why::MemberNotCertain {
@@ -303,7 +304,7 @@ examples! {
     Why::MemberUnhealthy { .. } => [(
         Why::MemberUnhealthy { member: "rarity".to_owned(), joins: true },
         Hint::MendMembers,
-        "one more member raises the number that etcd needs"
+        "another member raises the number of healthy members that etcd needs"
     ),
     (
         Why::MemberUnhealthy { member: "rarity".to_owned(), joins: false },
@@ -318,23 +319,23 @@ examples! {
     Why::BundleVersion { .. } => [(
         Why::BundleVersion { bundle: "1.36.3".to_owned(), cluster: "1.35.4".to_owned(), by: Some(named("twilightsparkle")) },
         Hint::BundleOf { version: "1.35.4".to_owned(), known: true },
-        "a machine joins with the version that the cluster runs"
+        "machines join with the version that the cluster runs"
     )],
     Why::NoClusterToUpgrade => [(Why::NoClusterToUpgrade, Hint::MakeCluster, "no machine of the inventory is in a cluster")],
     Why::Downgrade { .. } => [(
         Why::Downgrade { is: "1.37.0".to_owned(), asked: "1.36.3".to_owned() },
         Hint::KeepVersion { is: "1.37.0".to_owned() },
-        "etcd's data and the objects in it are of the newer version"
+        "etcd's data and the objects in it have the newer version's format"
     )],
     Why::SkipsMinor { .. } => [(
         Why::SkipsMinor { is: "1.34.1".to_owned(), asked: "1.36.3".to_owned() },
         Hint::UpgradeFirst { next: Some("1.35.4".to_owned()) },
-        "kubeadm can't upgrade across a minor version"
+        "kubeadm can't skip a minor version"
     )],
     Why::KubeletTooOld { .. } => [(
         Why::KubeletTooOld { is: "1.32.2".to_owned(), asked: "1.36.3".to_owned() },
         Hint::Clean(rebuild("rainbowdash")),
-        "a kubelet may be three minor versions older than its API server, and no more"
+        "a kubelet may be at most three minor versions older than its API server"
     )],
     Why::UpgradeInterrupted => [(
         Why::UpgradeInterrupted,
@@ -344,22 +345,22 @@ examples! {
     Why::NothingToRollBack { .. } => [(
         Why::NothingToRollBack { is: Some("1.36.3".to_owned()) },
         Hint::KeptUntilDone,
-        "no upgrade was started, or it has ended"
+        "no upgrade was started, or the upgrade was completed"
     )],
     Why::WorkerUpgraded { .. } => [(
         Why::WorkerUpgraded { is: "1.37.0".to_owned(), to: "1.36.3".to_owned() },
         Hint::Run(Command::Upgrade { to: Some("1.37.0".to_owned()) }),
-        "the upgrade has come further than what a rollback takes back"
+        "the upgrade has gone too far to be rolled back"
     )],
     Why::VersionUnknown => [(
         Why::VersionUnknown,
         Hint::TurnOnOnly,
-        "a rollback is refused once a worker is upgraded, and neither the machine nor the cluster says that it is not"
+        "a rollback is refused once a worker has been upgraded, and this can't be ruled out here"
     )],
     Why::OlderVersion { .. } => [(
         Why::OlderVersion { is: "1.35.4".to_owned(), cluster: "1.36.3".to_owned() },
         Hint::Run(Command::Upgrade { to: Some("1.36.3".to_owned()) }),
-        "the upgrade ended before this machine's turn"
+        "the upgrade ended before it reached this machine"
     )],
     Why::NodeNotReady { .. } => [(
         Why::NodeNotReady { message: "container runtime is down".to_owned() },
@@ -370,7 +371,7 @@ examples! {
         (
             unchangeable(Unchangeable::PodSubnet, "10.244.0.0/16", "10.200.0.0/16").0,
             unchangeable(Unchangeable::PodSubnet, "10.244.0.0/16", "10.200.0.0/16").1,
-            "this can't change during a cluster's life"
+            "this can't be changed once the cluster exists"
         ),
         (
             unchangeable(Unchangeable::ServiceSubnet, "10.96.0.0/12", "10.112.0.0/12").0,
@@ -401,12 +402,12 @@ examples! {
     Why::NodeName { .. } => [(
         Why::NodeName { node: "derpy".to_owned() },
         Hint::NameAsNode { machine: named("fluttershy"), node: "derpy".to_owned() },
-        "a node keeps its name for its whole life"
+        "a node can't be renamed"
     )],
     Why::NoApi { .. } => [(
         Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused; kube-apiserver: Error: unknown flag: --nonsense".to_owned())] },
         Hint::LookAtControlPlane(named("twilightsparkle")),
-        "etcd or the API server does not run on any control plane"
+        "etcd or the API server is not running on any control plane"
     ),
     (
         Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused".to_owned())] },
@@ -416,12 +417,12 @@ examples! {
     Why::NoApiToLeave => [(
         Why::NoApiToLeave,
         Hint::SolveTheRest,
-        "a machine leaves by way of the API: its pods move, its node is deleted; what stops the API is refused, too"
+        "a machine leaves through the API: its pods are evicted, and its node is deleted"
     )],
     Why::EndpointAway { .. } => [(
         Why::EndpointAway { endpoint: "api.home.internal".to_owned(), leads_to: named("twilightsparkle") },
         Hint::BringEndpointBack { machine: named("twilightsparkle"), vip: true },
-        "machines reach the API by this name, and it leads to one control plane"
+        "machines reach the API by this name, which resolves to a single control plane"
     )],
     Why::NoCluster { .. } => [
         (Why::NoCluster { joins: named("fluttershy") }, Hint::MakeCluster, "no control plane has been set up"),
@@ -435,9 +436,9 @@ examples! {
         (
             Why::Unreachable,
             Hint::TurnOnOrRemove(dead("rainbowdash")),
-            "it is off, or at another address; a machine that is removed gets wiped"
+            "it is off, or at another address; a machine must be reached to be wiped when it is removed"
         ),
-        (Why::Unreachable, Hint::TurnOnOrReplace, "a snapshot is restored onto a machine"),
+        (Why::Unreachable, Hint::TurnOnOrReplace, "a snapshot can be restored only to a machine that can be reached"),
     ],
     Why::LastControlPlane => [(
         Why::LastControlPlane,
@@ -452,34 +453,36 @@ examples! {
     Why::Keep { .. } => [(
         Why::Keep { kept: "/data".to_owned(), wiped: "/var/lib/kubelet", leads: Some("/data/kubelet".to_owned()) },
         Hint::MoveKept,
-        "what `keep:` names is never deleted, wherever a link leads"
+        "a path under `keep:` is never deleted, even through a link"
     )],
     Why::Mounted { .. } => [(
         Why::Mounted { mounted: "/var/lib/kubelet".to_owned(), wiped: "/var/lib/kubelet" },
         Hint::Unmount { path: "/var/lib/kubelet".to_owned() },
-        "a disk that hostler did not mount is never wiped"
+        "hostler never wipes a file system that it did not mount"
     )],
     Why::NoReinstall(_) => [
         (Why::NoReinstall(NoInstaller::HostKey), Hint::Reinstall(NoInstaller::HostKey), "the new system keeps the host key: otherwise the first login could be to an impostor"),
-        (Why::NoReinstall(NoInstaller::Kept("/data".to_owned())), Hint::Reinstall(NoInstaller::Kept("/data".to_owned())), "what `keep:` names is never erased"),
+        (Why::NoReinstall(NoInstaller::Kept("/data".to_owned())), Hint::Reinstall(NoInstaller::Kept("/data".to_owned())), "a path under `keep:` is never erased"),
         (Why::NoReinstall(NoInstaller::Layered), Hint::Reinstall(NoInstaller::Layered), "`rebuild --os` erases one disk, and no other"),
         (Why::NoReinstall(NoInstaller::SystemDisk), Hint::Reinstall(NoInstaller::SystemDisk), "`rebuild --os` never guesses a disk"),
         (Why::NoReinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), Hint::Reinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), "the disk must fit the inventory"),
-        (Why::NoReinstall(NoInstaller::Legacy), Hint::Reinstall(NoInstaller::Legacy), "the image starts by UEFI"),
-        (Why::NoReinstall(NoInstaller::NetworkCard), Hint::Reinstall(NoInstaller::NetworkCard), "the new system gets its address by its MAC address"),
+        (Why::NoReinstall(NoInstaller::Legacy), Hint::Reinstall(NoInstaller::Legacy), "the image needs UEFI to start"),
+        (Why::NoReinstall(NoInstaller::NetworkCard), Hint::Reinstall(NoInstaller::NetworkCard), "the new system identifies its network \
+            card by the MAC address"),
         (Why::NoReinstall(NoInstaller::Memory { has: 1000, least: 1010 }), Hint::Reinstall(NoInstaller::Memory { has: 1000, least: 1010 }), "the installer runs in memory"),
-        (Why::NoReinstall(NoInstaller::LoginKey), Hint::Reinstall(NoInstaller::LoginKey), "the new system lets in only the keys of the inventory"),
+        (Why::NoReinstall(NoInstaller::LoginKey), Hint::Reinstall(NoInstaller::LoginKey), "the new system accepts only the keys in the \
+            inventory"),
         (Why::NoReinstall(NoInstaller::Room(3_461_349_376)), Hint::Reinstall(NoInstaller::Room(3_461_349_376)), "the data partition is kept where it is"),
         (Why::NoReinstall(NoInstaller::SeveralData), Hint::Reinstall(NoInstaller::SeveralData), "only one can be kept"),
     ],
     Why::NoErasure(_) => [
-        (Why::NoErasure(NoInstaller::Kept("/srv/films".to_owned())), Hint::Erase(NoInstaller::Kept("/srv/films".to_owned())), "what `keep:` names is never erased"),
+        (Why::NoErasure(NoInstaller::Kept("/srv/films".to_owned())), Hint::Erase(NoInstaller::Kept("/srv/films".to_owned())), "a path under `keep:` is never erased"),
         (Why::NoErasure(NoInstaller::SystemDisk), Hint::Erase(NoInstaller::SystemDisk), "`remove --erase` never guesses a disk"),
     ],
     Why::RestoreOfWorker => [(
         Why::RestoreOfWorker,
         Hint::RebuildPlain(rebuild("rainbowdash")),
-        "a snapshot holds etcd and the certificates"
+        "a snapshot contains etcd's data and the certificates"
     )],
     Why::SeveralControlPlanes => [(
         Why::SeveralControlPlanes,
@@ -489,12 +492,12 @@ examples! {
     Why::ClusterLives => [(
         Why::ClusterLives,
         Hint::MendOrReset,
-        "`rebuild --from` and `--new-cluster` replace a cluster that is lost"
+        "`rebuild --from` and `--new-cluster` are for a cluster that is lost"
     )],
     Why::OtherSnapshot { .. } => [(
         Why::OtherSnapshot { file: PathBuf::from("home-20260301T120000Z.tar.gz") },
         Hint::RightSnapshot,
-        "the machines that remain would not trust it"
+        "the remaining machines would not trust it"
     )],
     Why::NoEncoder => [(
         Why::NoEncoder,
@@ -504,17 +507,18 @@ examples! {
     Why::NoMachineEncodes { .. } => [(
         Why::NoMachineEncodes { folder: "Cartoons".to_owned(), encoder: "qsv_h265".to_owned() },
         Hint::OtherPreset,
-        "each machine has tried its encoders; for Quick Sync, a machine needs an Intel chip of NUC 11 or newer, or the driver's firmware is missing"
+        "each machine has tested its encoders; for Quick Sync, a machine needs an Intel chip of NUC 11 or newer, or the driver's firmware \
+         is missing"
     )],
     Why::NoToken { .. } => [(
         Why::NoToken { file: PathBuf::from("~/.config/hostler/plex-token"), why: NoToken::Missing },
         Hint::WriteToken,
-        "the file that the inventory names is missing, empty, or contains more than a token"
+        "the file that the inventory names is missing, empty, or contains more than one token"
     )],
     Why::ShareMissing { .. } => [(
         Why::ShareMissing { share: share("inbox", "/srv/films") },
         Hint::MakeShare(share("inbox", "/srv/films")),
-        "the folder of the inventory is not on that machine"
+        "the folder named in the inventory is not on that machine"
     )],
     Why::ShareHangs { .. } => [(
         Why::ShareHangs { share: share("library", "/srv/library") },

@@ -291,7 +291,7 @@ impl StepKind {
     pub fn title(self) -> &'static str {
         match self {
             StepKind::Admins => "restore administrators' rights",
-            StepKind::EtcdSpace => "free space in etcd",
+            StepKind::EtcdSpace => "free up space in etcd",
             StepKind::WithdrawVerification => "mark the cluster as not verified",
             StepKind::StageInstaller => "copy the installer",
             StepKind::Drain => "drain",
@@ -312,7 +312,7 @@ impl StepKind {
             StepKind::Snapshots => "schedule snapshots",
             StepKind::Renewal => "schedule renewal of certificates",
             StepKind::Notify => "schedule notifications",
-            StepKind::ForgetNotify => "forget what was reported",
+            StepKind::ForgetNotify => "delete the record of reported problems",
             StepKind::Programs => "install Kubernetes and containerd",
             StepKind::Containerd => "start containerd",
             StepKind::KubeletUnit => "set up kubelet",
@@ -349,18 +349,18 @@ impl StepKind {
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power off",
             StepKind::RollBackNode => "roll back kubelet and containerd",
-            StepKind::RollBackShared => "roll back what all machines share",
+            StepKind::RollBackShared => "roll back kube-proxy and CoreDNS",
             StepKind::RollBackControlPlane => "roll back the control plane",
             StepKind::Uncordon => "uncordon",
             StepKind::Labels => "set labels and taints",
             StepKind::RemoveWorkload => "remove the workload",
             StepKind::Workload => "install the workload",
             StepKind::MediaServerToken => "send the media server's token",
-            StepKind::Encoders => "try the encoders",
+            StepKind::Encoders => "test the encoders",
             StepKind::Probe => "wait for nodes and probe the network",
             StepKind::RecordVerified => "record the verification",
             StepKind::ForgetPower => "remove the record of restarts and shutdowns",
-            StepKind::EndUpgrade => "delete what was kept for a rollback",
+            StepKind::EndUpgrade => "delete the files kept for a rollback",
         }
     }
 

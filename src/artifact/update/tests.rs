@@ -129,7 +129,10 @@ async fn another_checksum_of_a_known_version_is_refused_and_nothing_is_written()
     run.publish("/dl.k8s.io/release/v1.36.3/bin/linux/arm64/kubelet.sha256", &digit(Arch::Arm64));
     let (status, error) = run.fails(Some("1.36.3")).await;
     assert_eq!(status, ExitStatus::Refused);
-    assert!(error.contains("for kubelet 1.36.3 (arm64), but it is 57205a5d") && error.contains("by kubespray of 2026-08-21"), "{error}");
+    assert!(
+        error.contains("for kubelet 1.36.3 (arm64), but the known checksum is 57205a5d") && error.contains("(kubespray, 2026-08-21)"),
+        "{error}"
+    );
     assert!(!run.file().exists());
     // So is one of a version that was added before.
     run.update(None).await.unwrap();
@@ -169,7 +172,7 @@ async fn what_a_site_does_not_say_is_an_error_and_nothing_is_written() {
     let silent = "#!/bin/sh\necho registry.k8s.io/etcd:3.6.9-0\n";
     run.publish(&kubeadm, silent);
     run.publish(&format!("{kubeadm}.sha256"), &sha256(silent.as_bytes()));
-    assert!(run.fails(Some("1.36.9")).await.1.contains("does not say which CoreDNS belongs to it"));
+    assert!(run.fails(Some("1.36.9")).await.1.contains("does not name the CoreDNS of this version"));
     assert_eq!(run.fails(Some("latest")).await.0, ExitStatus::Usage);
     // A damaged file is reported before anything is fetched.
     std::fs::create_dir_all(run.file().parent().unwrap()).unwrap();

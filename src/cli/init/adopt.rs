@@ -44,20 +44,22 @@ fn kept(address: IpAddr, user: &str, facts: &Facts) -> Result<Inventory> {
         .into());
     };
     let Some(encoded) = cluster.record.get(&Record::Inventory) else {
-        let hint =
-            format!("generate one from its nodes with `{}`, and read what `hostler plan` says before `hostler up`", anew(user, cluster));
-        return Err(failed("the cluster keeps no inventory: none was verified with this version of hostler".to_owned(), &hint).into());
+        let hint = format!(
+            "generate one from its nodes with `{}`, and check the output of `hostler plan` before you run `hostler up`",
+            anew(user, cluster)
+        );
+        return Err(failed("the cluster keeps no copy of its inventory".to_owned(), &hint).into());
     };
     let by_hand = "copy the inventory from the computer that has it";
     let text = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.filter(|text| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')));
-    let text = text.ok_or_else(|| failed("the inventory that the cluster keeps is not a text".to_owned(), by_hand))?;
+    let text = text.ok_or_else(|| failed("the cluster's copy of the inventory is not text".to_owned(), by_hand))?;
     let inventory =
         parse(&text, "the cluster's inventory").map_err(|problems| failed(problems.to_string().trim_end().to_owned(), by_hand))?;
     if !serves(facts, &inventory.cluster.authority()) {
         return Err(failed(
             format!(
-                "the inventory that the cluster keeps is of another cluster: its API endpoint is {}, and the cluster's is {}",
+                "the cluster's copy of the inventory is for another cluster: its API endpoint is {}, but the cluster's is {}",
                 inventory.cluster.authority(),
                 visible(&cluster.endpoint)
             ),
@@ -182,9 +184,9 @@ mod tests {
     #[test]
     fn what_is_no_inventory_of_this_cluster_is_refused() {
         for (text, why) in [
-            ("\u{1b}[2J".to_owned(), "is not a text"),
+            ("\u{1b}[2J".to_owned(), "is not text"),
             ("machines: {}\n".to_owned(), "the cluster's inventory"),
-            (format!("cluster: {{endpoint: other.example}}\n{TEXT}"), "of another cluster"),
+            (format!("cluster: {{endpoint: other.example}}\n{TEXT}"), "for another cluster"),
         ] {
             let said = adopted(&control_plane(Some(&text))).unwrap_err();
             assert!(said.contains(why), "{said}");

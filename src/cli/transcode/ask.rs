@@ -186,12 +186,7 @@ fn form(field: &str, value: &str) -> String {
 
 pub async fn pause(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/pause").await?;
-    reporter
-        .result(
-            "paused: films that are being encoded are still finished, but no new ones start; run `hostler transcode resume` to \
-        continue",
-        )
-        .await;
+    reporter.result("paused: films in progress continue, but no new ones start; run `hostler transcode resume` to continue").await;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub async fn link(new: bool, cluster: &Cluster, reporter: &Reporter) -> Result<(
 /// replaced.
 async fn replaced(page: &Page, old: &str, reporter: &Reporter) -> Result<String> {
     let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("the kernel gives no random numbers"))?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("the kernel provided no random numbers"))?;
     let token = URL_SAFE_NO_PAD.encode(bytes);
     page.set_token(&token).await?;
     page.delete_pods().await?;
@@ -63,7 +63,7 @@ async fn replaced(page: &Page, old: &str, reporter: &Reporter) -> Result<String>
             }
         }
     }
-    let line = "the old link no longer works: give the new one to those who may act".to_owned();
+    let line = "the old link no longer works: give the new one to everyone who may use the buttons".to_owned();
     reporter.events().send(Event::Note { line });
     Ok(token)
 }

@@ -51,12 +51,12 @@ pub enum Verb {
     #[command(after_long_help = help::end(
         &[
             ("Open the page so that its buttons work", "hostler transcode link"),
-            ("Take the buttons away from everyone who has seen the link", "hostler transcode link --new"),
+            ("Disable the buttons for everyone who has the old link", "hostler transcode link --new"),
         ],
         help::REMOTE,
     ))]
     Link {
-        /// Replace the token first: links printed before stop working at once
+        /// Replace the token first: earlier links stop working immediately
         #[arg(long)]
         new: bool,
         #[command(flatten)]
@@ -101,10 +101,10 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Publish a film's original at once, and encode it later
+    /// Publish a film's original immediately, and encode it later
     ///
     /// The original's streams are copied unchanged into an MKV file. The encoded film replaces that file when the media server reports
-    /// that no one plays it. If the film is already being encoded, encoding starts again from the beginning afterwards.
+    /// that no one plays it. If the film is already being encoded, it is encoded from the beginning afterwards.
     #[command(after_long_help = help::end(&[("Publish a film's original within minutes", "hostler transcode now casablanca")], help::ALL))]
     Now {
         /// Id of the film, or a part of its name
@@ -128,7 +128,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Encode a film in the order in which films were dropped, after `first`, `later` or `skip`
+    /// Undo `first`, `later` or `skip`: encode a film in the order in which films were dropped
     #[command(after_long_help = help::end(&[("Encode a skipped film in its turn", "hostler transcode normal casablanca")], help::ALL))]
     Normal {
         /// Id of the film, or a part of its name
@@ -159,7 +159,7 @@ pub enum Verb {
     Titles {
         /// Id of the film, or a part of its name
         film: String,
-        /// Numbers of the titles, as in the question
+        /// Numbers of the titles, as the question lists them
         #[arg(value_delimiter = ',', required = true, value_parser = ask::title)]
         titles: Vec<u32>,
         #[command(flatten)]
@@ -178,7 +178,7 @@ pub enum Verb {
         cluster: Cluster,
     },
     Try(Try),
-    /// Encode and publish a sample of 20 s, to test the whole workload
+    /// Encode and publish a 20 s sample, to test the whole workload
     #[command(after_long_help = help::end(&[("Test the folder Movies", "hostler transcode test --folder Movies")], help::REMOTE))]
     Test {
         /// Folder in watch/ to drop the sample into [default: the first one]
@@ -255,13 +255,13 @@ pub enum Verb {
         #[arg(required = true, value_name = "FOLDER")]
         shares: Vec<PathBuf>,
     },
-    /// Try which encoders work on this machine (runs in a pod)
+    /// Test which encoders work on this machine (runs in a pod)
     #[command(hide = true)]
     Prove {
         /// Folder for temporary files
         #[arg(long = "in", value_name = "FOLDER")]
         folder: PathBuf,
-        /// Encoders to try, as HandBrake calls them
+        /// Encoders to test, by HandBrake's names
         #[arg(long, value_delimiter = ',', required = true)]
         encoders: Vec<String>,
     },
@@ -312,7 +312,7 @@ pub struct Cluster {
     /// Path of the cluster's inventory file [default: inventory.yaml, if there is one]
     #[arg(long, short, value_name = "FILE")]
     pub inventory: Option<PathBuf>,
-    /// Path of the cluster's kubeconfig [default: the one that `hostler up` wrote, else $KUBECONFIG, else ~/.kube/config]
+    /// Path of the cluster's kubeconfig [default: the one that `hostler up` wrote, otherwise $KUBECONFIG or ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }

@@ -160,7 +160,7 @@ impl Page {
         while let Some(piece) = body.next().await {
             bytes.extend_from_slice(&piece.map_err(|error| unreachable(&error))?);
             if bytes.len() > MOST_BYTES {
-                let message = format!("the answer of the status page is too large: the limit is {}", size(MOST_BYTES as u64));
+                let message = format!("the answer from the status page is too large: the limit is {}", size(MOST_BYTES as u64));
                 return Err(Failure::new(ExitStatus::Failed, message, "remove records of old films from `ledger/` in the inbox").into());
             }
         }
@@ -206,7 +206,7 @@ fn refused(status: StatusCode, text: &str) -> Failure {
             }
             404 => {
                 let hint = "if it is not installed, add a `transcode:` section to the inventory and run `hostler up`";
-                Failure::new(ExitStatus::Failed, format!("the API server knows no status page: {message}"), hint)
+                Failure::new(ExitStatus::Failed, format!("the cluster has no status page: {message}"), hint)
             }
             503 => Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {message}"), pods),
             _ => Failure::new(ExitStatus::Failed, format!("the API server refused the request ({status}): {message}"), ""),

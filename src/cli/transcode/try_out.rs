@@ -86,7 +86,7 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         return Err(Failure::new(ExitStatus::Failed, message, "check that the disk of the output file is not full").into());
     }
     if folder.is_some_and(|folder| folder.quality.is_some()) {
-        let line = "the folder's `quality` was not tried: its CRF depends on the whole film, and is found when the film is encoded";
+        let line = "the folder's `quality` was not applied: its CRF depends on the whole film, and is determined when the film is encoded";
         reporter.events().send(Event::Warning { line: line.to_owned() });
     }
     let size = hostler_core::quantity::size(output.metadata()?.len());

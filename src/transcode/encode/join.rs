@@ -56,7 +56,7 @@ impl Times {
     fn differ(&self, whole: &Times) -> Option<String> {
         let (joined, expected) = (self.picture.len(), whole.picture.len());
         if joined != expected {
-            return Some(format!("{joined} pictures were joined, expected {expected}"));
+            return Some(format!("{joined} frames were joined, expected {expected}"));
         }
         if self.sound.len() != whole.sound.len() || self.sound.iter().zip(&whole.sound).any(|(one, other)| one.len() != other.len()) {
             return Some("packets of its sound are missing".to_owned());
@@ -70,7 +70,7 @@ impl Times {
             let apart =
                 joined.iter().zip(expected).map(|(one, two)| ((one - begin) - (two - other), one)).find(|(apart, _)| apart.abs() > APART);
             if let Some((apart, at)) = apart {
-                let what = if number == 0 { "a picture" } else { "its sound" };
+                let what = if number == 0 { "a frame" } else { "its sound" };
                 return Some(format!("{what} is {:.0} ms off at {at:.1} s", apart * 1000.0));
             }
         }
@@ -108,11 +108,11 @@ impl Encoder<'_> {
         let forms: BTreeSet<&str> = pieces.iter().map(|piece| piece.form.as_str()).collect();
         if forms.len() > 1 {
             let forms = forms.into_iter().collect::<Vec<_>>().join("; ");
-            return Ok(Err(Flaw::permanent(format!("the pieces can't be played in a row: {forms}"))));
+            return Ok(Err(Flaw::permanent(format!("the pieces have different formats, so they can't be joined: {forms}"))));
         }
         let decoded: u64 = pieces.iter().map(|piece| piece.frames.0).sum();
         if decoded != sound.frames.0 {
-            return Ok(Err(Flaw::permanent(format!("the pieces have {decoded} pictures of the original, expected {}", sound.frames.0))));
+            return Ok(Err(Flaw::permanent(format!("the pieces have {decoded} frames of the original, expected {}", sound.frames.0))));
         }
         if let Err(flaw) = self.concatenated(&pieces, &sound, plan.rate).await? {
             return Ok(Err(self.outside_if_full(flaw)));
@@ -214,11 +214,11 @@ mod tests {
         assert_eq!(wrong(&shifted), None, "all of it is later");
         shifted.picture.iter_mut().for_each(|time| *time -= 0.003);
         assert_eq!(wrong(&shifted), None, "within what MKV rounds");
-        assert_eq!(wrong(&times(99, 0.0)).as_deref(), Some("99 pictures were joined, expected 100"));
-        assert!(wrong(&times(100, 0.2)).is_some_and(|why| why.starts_with("a picture is -200 ms off")), "the sound is 200 ms late");
+        assert_eq!(wrong(&times(99, 0.0)).as_deref(), Some("99 frames were joined, expected 100"));
+        assert!(wrong(&times(100, 0.2)).is_some_and(|why| why.starts_with("a frame is -200 ms off")), "the sound is 200 ms late");
         let mut jump = times(100, 0.0);
         jump.picture[50..].iter_mut().for_each(|time| *time += 0.04);
-        assert_eq!(wrong(&jump).as_deref(), Some("a picture is 40 ms off at 2.1 s"), "as long as a picture is doubled or missing");
+        assert_eq!(wrong(&jump).as_deref(), Some("a frame is 40 ms off at 2.1 s"), "as long as a picture is doubled or missing");
         let mut second = times(100, 0.0);
         second.sound[1].iter_mut().for_each(|time| *time += 0.01);
         assert!(wrong(&second).is_some_and(|why| why.starts_with("its sound is 10 ms off")));

@@ -79,7 +79,7 @@ impl Encoder<'_> {
             Some(wrong) if !self.film.accepted => {
                 return Ok(Err(Flaw::permanent(format!("the encoded film differs from the original: {wrong}"))));
             }
-            Some(wrong) => remarks.push(format!("taken as it is: {wrong}")),
+            Some(wrong) => remarks.push(format!("published as it is: {wrong}")),
             None => remarks.extend(measured.remarks()),
         }
         Ok(Ok(Some(Box::new(measured))))

@@ -54,7 +54,7 @@ impl Encoder<'_> {
         let Some(quality) = self.folder().and_then(|Folder { quality, preset, .. }| quality.filter(|_| preset.is_none())) else {
             return Ok(Ok(None));
         };
-        let unknown = || Ok(Ok(Some((quality.usual(), format!("CRF {}: samples of it can't be scored", quality.usual())))));
+        let unknown = || Ok(Ok(Some((quality.usual(), format!("CRF {}: samples can't be scored", quality.usual())))));
         let Some(probe) = probe.filter(|_| !source.on_disc()) else { return unknown() };
         let mut search = Search::new();
         let mut reached = None;
@@ -71,7 +71,7 @@ impl Encoder<'_> {
                 reached = Some(score);
             }
         }
-        let score = reached.map_or_else(|| "no higher one reaches the score".to_owned(), |score| format!("samples score {score:.3}"));
+        let score = reached.map_or_else(|| "no higher CRF reaches the score".to_owned(), |score| format!("samples score {score:.3}"));
         Ok(Ok(Some((search.reaches, format!("CRF {}: {score}", search.reaches)))))
     }
 

@@ -58,12 +58,12 @@ async fn what_is_wrong_with_a_film_is_found() {
         ("earlier.mkv", "select='not(eq(n,70))',setpts=N/25/TB"),
     ] {
         let dropped = compared(&original, &film(name, filter, "anull"), none).await;
-        assert_eq!(dropped.remarks(), ["1 picture of the original is missing, the first at 0:00:02"], "{name}: {dropped:?}");
+        assert_eq!(dropped.remarks(), ["1 frame of the original is missing, the first at 0:00:02"], "{name}: {dropped:?}");
     }
 
     let black = compared(&original, &film("black.mkv", "drawbox=c=black:t=fill:enable='between(t,4,6)'", "anull"), none).await;
     let wrong = black.wrong(false).unwrap_or_default();
-    assert!(wrong.contains("picture is empty for 2.") && wrong.contains("from 0:00:04 on"), "{black:?}");
+    assert!(wrong.contains("picture is empty for 2.") && wrong.contains("starting at 0:00:04"), "{black:?}");
     assert!(black.worst.is_some_and(|(at, worst)| (3.9..6.1).contains(&at) && worst < 0.3), "{black:?}");
 
     let grey = compared(&original, &film("grey.mkv", "drawbox=c=gray:t=fill:enable='gte(t,5)'", "anull"), none).await;
@@ -75,10 +75,10 @@ async fn what_is_wrong_with_a_film_is_found() {
     assert!(late.late.is_some_and(|(late, _)| (0.18..0.23).contains(&late)) && wrong.contains("ms late at 0:00:0"), "{late:?}");
 
     let silent = compared(&original, &film("silent.mkv", "null", "volume=0:enable='gte(t,5)'"), none).await;
-    assert!(silent.wrong(false).unwrap_or_default().contains("sound is missing for 5.0 s, from 0:00:05 on"), "{silent:?}");
+    assert!(silent.wrong(false).unwrap_or_default().contains("sound is missing for 5.0 s, starting at 0:00:05"), "{silent:?}");
 
     let other = compared(&original, &film("other.mkv", "negate=enable='gte(t,6)'", "anull"), none).await;
-    assert!(other.wrong(true).unwrap_or_default().contains("differs from the original's for 4.0 s, from 0:00:06 on"), "{other:?}");
+    assert!(other.wrong(true).unwrap_or_default().contains("differs from the original's for 4.0 s, starting at 0:00:06"), "{other:?}");
     assert_eq!(other.wrong(false), None, "a preset of one's own may change the picture");
 }
 
@@ -146,7 +146,7 @@ async fn a_film_in_pieces_is_compared_piece_by_piece() {
     assert_eq!((whole.wrong(true), whole.remarks()), (None, Vec::<String>::new()), "{whole:?}");
     assert!((whole.compared - 10.0).abs() < 0.3, "{whole:?}");
     let wrong = film(&bad).wrong(true).unwrap_or_default();
-    assert!(wrong.contains("picture is empty for 1.") && wrong.contains("from 0:00:05 on"), "{wrong}");
+    assert!(wrong.contains("picture is empty for 1.") && wrong.contains("starting at 0:00:05"), "{wrong}");
     assert_eq!(Measured::joined(&[], None, 0.0), None);
     // ffmpeg finds no place in a stream whose pictures all build on the first: such a film is compared as a whole.
     let (one, other) = (probed(&stream), probed(&folder.join("piece.mkv")));

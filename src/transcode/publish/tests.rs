@@ -114,7 +114,7 @@ fn what_changed_since_it_was_verified_is_not_published() {
     write_json(&work.join(ENCODED), &encoded).expect("written");
     std::fs::write(work.join("a.mkv"), "a film is").expect("written");
     let error = shares.publish(&id).expect_err("another film");
-    assert!(format!("{error:#}").contains("no longer what was verified"), "{error:#}");
+    assert!(format!("{error:#}").contains("changed since it was verified"), "{error:#}");
     assert_eq!(std::fs::read_dir(shares.library.root.join("Movies")).expect("listed").count(), 0);
     std::fs::write(work.join("a.mkv"), "a film as").expect("written");
     shares.publish(&id).expect("published");

@@ -48,12 +48,17 @@ fn a_film_is_split_or_the_reason_is_told() {
         (
             "a preset of one's own",
             Facts { own_preset: false, ..usual.clone() },
-            Err("a preset of one's own may have filters or a bitrate that need the whole film"),
+            Err("a custom preset may have filters or a bitrate that need the whole film"),
         ),
-        ("Quick Sync", Facts { hardware: true, ..usual.clone() }, Err("Quick Sync encodes it")),
+        ("Quick Sync", Facts { hardware: true, ..usual.clone() }, Err("it is encoded with Quick Sync")),
         ("a disc", Facts { title: &disc, ..usual.clone() }, Err("it is a disc")),
         ("accepted", Facts { accepted: true, ..usual.clone() }, Err("it was accepted although it failed the verification")),
-        ("interlaced", Facts { title: &interlaced, ..usual.clone() }, Err("it is interlaced: a filter needs the pictures around each")),
+        (
+            "interlaced",
+            Facts { title: &interlaced, ..usual.clone() },
+            Err("it is interlaced, and the filter needs the frames around each \
+            frame"),
+        ),
         ("HandBrake finds another rate", Facts { title: &fast, ..usual.clone() }, Err("its frame rate varies")),
         ("a rate that varies", Facts { probe: Some(&varies), ..usual.clone() }, Err("its frame rate varies")),
         ("no rate", Facts { probe: Some(&unknown), ..usual.clone() }, Err("its frame rate is not known")),
@@ -65,7 +70,7 @@ fn a_film_is_split_or_the_reason_is_told() {
     let no_probe = cuts(&Facts { probe: None, ..usual.clone() }).expect_err("no ffprobe");
     assert_eq!(no_probe, "the encoder's image has no ffprobe");
     let no_start = cuts(&Facts { probe: Some(&nowhere), ..usual }).expect_err("no start");
-    assert_eq!(no_start, "where its picture begins is not known");
+    assert_eq!(no_start, "it is not known where its picture begins");
 }
 
 #[test]
@@ -197,8 +202,8 @@ fn a_piece_has_the_pictures_of_its_plan() {
     let wrong = |number: usize, frames, pictures| miscounted(&pieces[number], &done(frames, pictures));
     assert_eq!(pieces[1].pictures, 334);
     assert_eq!(wrong(1, (334, 334), 334), None);
-    assert_eq!(wrong(1, (333, 334), 333).as_deref(), Some("333 pictures were decoded and 333 encoded, expected 334"));
-    assert_eq!(wrong(1, (333, 334), 334).as_deref(), Some("333 pictures were decoded and 334 encoded, expected 334"), "one was doubled");
+    assert_eq!(wrong(1, (333, 334), 333).as_deref(), Some("333 frames were decoded and 333 encoded, expected 334"));
+    assert_eq!(wrong(1, (333, 334), 334).as_deref(), Some("333 frames were decoded and 334 encoded, expected 334"), "one was doubled");
     assert_eq!(wrong(2, (320, 333), 320), None, "the length of a film is that of its sound");
     assert!(wrong(2, (320, 333), 333).is_some() && wrong(2, (0, 333), 0).is_some());
 }

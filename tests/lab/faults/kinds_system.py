@@ -60,7 +60,7 @@ class AptHeld(Fault):
         self.machine.spawn(HOLD)
 
     def noticed(self, line):
-        return f"{self.machine}/packages  waiting for apt, which unattended-upgr" in line
+        return f"{self.machine}/packages  waiting for unattended-upgr (process" in line
 
     def undo(self):
         self.machine.sh("pkill -9 -f '^unattended-upgr'", check=False)

@@ -180,7 +180,7 @@ class Scene:
             if "no API server answers" in verb.shown or "again in a minute" in verb.shown:
                 # kubelet starts what has died after a pause, as a person who runs it again later gives it.
                 self.calm()
-            if "no unfinished upgrade" in verb.shown or "no upgrade is unfinished" in verb.shown:
+            if "there is no upgrade to roll back" in verb.shown:
                 # It is done: it was the run that was disturbed, or one after it.
                 again = ["up"]
             way = self.way_out(verb, list(again))

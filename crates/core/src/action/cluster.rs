@@ -219,7 +219,7 @@ impl Act for RecordPower {
     fn line(&self) -> String {
         let names: Vec<&MachineName> = self.machines.keys().collect();
         match self.machines.values().any(Option::is_some) {
-            true => format!("record in the cluster the planned restart or shutdown of {}", and(&names)),
+            true => format!("record the planned restart or shutdown of {} in the cluster", and(&names)),
             false => format!("remove {} from the cluster's record of planned restarts and shutdowns", and(&names)),
         }
     }
@@ -394,7 +394,7 @@ pub struct ForgetNotify {}
 
 impl Act for ForgetNotify {
     fn line(&self) -> String {
-        "delete the record of what was reported".to_owned()
+        "delete the record of reported problems".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -420,7 +420,7 @@ impl Act for CertifyKubelets {
     fn line(&self) -> String {
         let record = match self.addresses.len() {
             0 => None,
-            1 => Some("record the address of its kubelet".to_owned()),
+            1 => Some("record the kubelet's address".to_owned()),
             several => Some(format!("record the addresses of {several} kubelets")),
         };
         let certify = match self.nodes.as_slice() {
@@ -428,7 +428,7 @@ impl Act for CertifyKubelets {
             [node] => Some(format!("approve the serving certificate of {node}'s kubelet")),
             several => Some(format!("approve the serving certificates of {} kubelets", several.len())),
         };
-        record.into_iter().chain(certify).collect::<Vec<_>>().join(", ")
+        record.into_iter().chain(certify).collect::<Vec<_>>().join(", and ")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

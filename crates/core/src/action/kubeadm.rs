@@ -39,7 +39,7 @@ pub struct Init {
 impl Act for Init {
     fn line(&self) -> String {
         let first = if self.again { "clean up with kubeadm reset, then " } else { "" };
-        format!("{first}kubeadm init")
+        format!("{first}run kubeadm init")
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -185,15 +185,14 @@ pub struct Join {
 impl Act for Join {
     fn line(&self) -> String {
         let first = if self.again { "clean up with kubeadm reset, then " } else { "" };
-        format!("{first}kubeadm join as {}", if self.pki.is_some() { "control plane" } else { "worker" })
+        format!("{first}run kubeadm join as a {}", if self.pki.is_some() { "control plane" } else { "worker" })
     }
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
         let decoded = |input| {
-            BASE64_STANDARD.decode(output(outputs, input)?).context(
-                "the output of an earlier step is not valid base64: it was \
-                corrupted in transit",
-            )
+            BASE64_STANDARD
+                .decode(output(outputs, input)?)
+                .context("the output of an earlier step was corrupted in transit: it is not valid base64")
         };
         let ca = decoded(&self.ca)?;
         let hash = ca_public_key_sha256(&ca).context("the cluster's CA is not a certificate")?;
@@ -249,15 +248,13 @@ pub struct BootstrapKubelet {
 
 impl Act for BootstrapKubelet {
     fn line(&self) -> String {
-        "bootstrap kubelet's client certificate again; its pods keep running".to_owned()
+        "request a new client certificate for kubelet; its pods keep running".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
         let encoded = output(outputs, &self.ca)?;
-        let ca = BASE64_STANDARD.decode(&encoded).context(
-            "the output of an earlier step is not valid base64: it was corrupted in \
-            transit",
-        )?;
+        let ca =
+            BASE64_STANDARD.decode(&encoded).context("the output of an earlier step was corrupted in transit: it is not valid base64")?;
         let token = output(outputs, &self.token)?;
         let config = render("kubelet/bootstrap.conf", json!({ "server": self.server, "ca": encoded, "token": token }))?;
         let (config, ca) = (payload.content(config), payload.content(ca));
@@ -308,7 +305,7 @@ pub struct RenewKubelet {
 
 impl Act for RenewKubelet {
     fn line(&self) -> String {
-        "write kubelet's configuration as the inventory has it, and restart kubelet".to_owned()
+        "update kubelet's configuration from the inventory, and restart kubelet".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -414,7 +411,7 @@ pub struct UpgradeControlPlane {
 impl Act for UpgradeControlPlane {
     fn line(&self) -> String {
         let (verb, shared) = if self.first { ("apply", ", CoreDNS and kube-proxy") } else { ("node", "") };
-        format!("run kubeadm upgrade {verb}: upgrade its static pods{shared} to {}", self.version)
+        format!("run kubeadm upgrade {verb} to upgrade the static pods{shared} to {}", self.version)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

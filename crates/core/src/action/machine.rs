@@ -117,7 +117,7 @@ pub struct ConfigureCloudInit {
 
 impl Act for ConfigureCloudInit {
     fn line(&self) -> String {
-        format!("write {}, so that cloud-init does not reset them", self.file.path)
+        format!("write {}, so that cloud-init leaves both as they are", self.file.path)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -236,7 +236,7 @@ impl Act for StagePrograms {
 impl Act for InstallPrograms {
     fn line(&self) -> String {
         if self.programs.is_empty() {
-            return "send the programs of the bundle and switch to them".to_owned();
+            return "send the bundle's programs and switch to them".to_owned();
         }
         if self.missing.is_empty() {
             return format!("switch to program set {}", self.set);
@@ -387,7 +387,7 @@ pub struct Wipe {
 
 impl Act for Wipe {
     fn line(&self) -> String {
-        let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
+        let kept = if self.keep.is_empty() { String::new() } else { format!("; keep {}", and(&self.keep)) };
         let links: String =
             self.links.iter().map(|(path, real)| format!("; {path} is a symbolic link: the contents of {real} are deleted")).collect();
         format!("run kubeadm reset, then delete what it leaves behind{kept}{links}")

@@ -189,7 +189,7 @@ impl Action {
     /// As [`Act::body`].
     pub fn script(&self, run: RunOn, step: &StepId, outputs: Outputs) -> Result<Script> {
         let mut payload = Payload::default();
-        let body = self.body(&mut payload, outputs).with_context(|| format!("the script for step {step} can't be generated"))?;
+        let body = self.body(&mut payload, outputs).with_context(|| format!("the script of step {step} can't be generated"))?;
         let prelude = template::render("step/prelude.sh", json!({ "run": run.run, "step": step, "begun": run.begun }))?;
         Ok(Script { text: prelude + &body, payload: payload.into_parts(), limit: self.limit() })
     }

@@ -30,7 +30,7 @@ impl Act for UpgradePackages {
         match self.packages {
             Some(OsPackages::Security) => "upgrade packages from security suites".to_owned(),
             Some(OsPackages::All) => "upgrade all packages".to_owned(),
-            None => "configure the packages that are left".to_owned(),
+            None => "finish configuring half-installed packages".to_owned(),
         }
     }
 

@@ -83,9 +83,9 @@ impl Act for StageInstaller {
     fn line(&self) -> String {
         let size = size(self.files().iter().map(|file| file.size).sum());
         match &self.way {
-            Way::Kexec => format!("copy the installer ({size}) into memory, and test whether it can be started"),
+            Way::Kexec => format!("copy the installer ({size}) into memory, and check that it can be started"),
             Way::BootNext { esp } => {
-                format!("copy the installer ({size}) to {}, and make an entry of the firmware that can start it once", visible(esp))
+                format!("copy the installer ({size}) to {}, and add a firmware boot entry for it", visible(esp))
             }
         }
     }
@@ -129,7 +129,7 @@ pub struct Reinstall {
 impl Act for Reinstall {
     fn line(&self) -> String {
         let erased = if self.erased.is_empty() { String::new() } else { format!(", which erases {}", crate::words::and(&self.erased)) };
-        let kept = if self.keeps_data { "; the data partition (/srv) stays" } else { "" };
+        let kept = if self.keeps_data { "; the data partition (/srv) is kept" } else { "" };
         format!("install {}{erased}{kept}; other disks are left alone", self.what)
     }
 
@@ -168,7 +168,7 @@ impl Act for Erase {
         let mut erased = self.erased.clone();
         erased.extend(self.has_data.then(|| "the data partition (/srv) with all files on it".to_owned()));
         let erased = if erased.is_empty() { String::new() } else { format!(": {}", crate::words::and(&erased)) };
-        format!("erase {}{erased}; other disks are left alone; then switch off", self.what)
+        format!("erase {}{erased}; other disks are left alone; then power off", self.what)
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

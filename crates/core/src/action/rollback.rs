@@ -72,7 +72,7 @@ pub struct RollBackShared {
 
 impl Act for RollBackShared {
     fn line(&self) -> String {
-        format!("put kube-proxy, CoreDNS and ClusterConfiguration back to {}", self.version)
+        format!("roll kube-proxy, CoreDNS and ClusterConfiguration back to {}", self.version)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -105,7 +105,7 @@ pub struct RollBackControlPlane {
 impl Act for RollBackControlPlane {
     fn line(&self) -> String {
         let data = if self.etcd.is_some() { " and etcd's data" } else { "" };
-        format!("put the static pods{data} of {} back, and wait until the API server answers", self.version)
+        format!("restore the static pods{data} of {}, and wait until the API server answers", self.version)
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -133,7 +133,7 @@ pub struct EndUpgrade {}
 
 impl Act for EndUpgrade {
     fn line(&self) -> String {
-        "delete what was kept for a rollback".to_owned()
+        "delete the files that were kept for a rollback".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

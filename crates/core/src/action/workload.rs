@@ -116,7 +116,7 @@ pub struct ProveEncoders {
 impl Act for ProveEncoders {
     fn line(&self) -> String {
         let with = if self.hardware { "with" } else { "without" };
-        format!("encode 2 s of a film with each, {with} a render node, and label node {} with those that work", self.node)
+        format!("test each encoder {with} a render node, and label node {} with the encoders that work", self.node)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

@@ -43,9 +43,8 @@ impl Answers<'_> {
     /// the user is shown has the form that Kubernetes and etcd give it, or the whole answer counts for none.
     pub fn facts(&self) -> Result<ClusterFacts, String> {
         let version: Version = read(self.version)?;
-        let version = three_numbers(&version.git_version)
-            .ok_or("its API server does not report a valid version of Kubernetes, such as 1.36.3")?
-            .to_owned();
+        let version =
+            three_numbers(&version.git_version).ok_or("its API server does not report a valid Kubernetes version, e.g. 1.36.3")?.to_owned();
         let nodes: List<Node> = read(self.nodes)?;
         if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
             return Err("its API server lists a node whose name is not valid".to_owned());

@@ -14,7 +14,7 @@ pub enum DiskFault {
     Unreadable(u64),
     /// NVMe: too many media or internal errors.
     Degraded,
-    /// NVMe: it takes no writes any more.
+    /// NVMe: it no longer accepts writes.
     ReadOnly,
     /// NVMe: its spare blocks are nearly used up.
     LittleSpare,
@@ -32,9 +32,9 @@ impl fmt::Display for DiskFault {
             DiskFault::Unreadable(1) => f.write_str("a sector can't be read"),
             DiskFault::Unreadable(count) => write!(f, "{count} sectors can't be read"),
             DiskFault::Degraded => f.write_str("it reports too many errors to be reliable"),
-            DiskFault::ReadOnly => f.write_str("it takes no writes any more"),
+            DiskFault::ReadOnly => f.write_str("it no longer accepts writes"),
             DiskFault::LittleSpare => f.write_str("its spare blocks are nearly used up"),
-            DiskFault::Worn(percent) => write!(f, "{percent}% of the writes that it is made for are done"),
+            DiskFault::Worn(percent) => write!(f, "{percent}% of its rated write endurance is used"),
         }
     }
 }

@@ -11,7 +11,7 @@ const SETTLED: i64 = 60;
 
 /// What the workload runs, as [`WITH_PODS`].
 const FILMS: [(&str, &str, &str, &str); 2] =
-    [("the watcher of films", "Deployment", namespaces::FILMS, "watcher"), ("the films page", "Deployment", namespaces::FILMS, "page")];
+    [("the film watcher", "Deployment", namespaces::FILMS, "watcher"), ("the films page", "Deployment", namespaces::FILMS, "page")];
 
 /// Add-ons without a ready pod, or whose pods are forbidden, and pods that fail. Those of a node that is not `ready` fail with it, and that is
 /// said already. `now`: in seconds since the epoch.

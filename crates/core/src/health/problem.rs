@@ -173,7 +173,7 @@ impl fmt::Display for Problem {
                 write!(f, "kubelet of {machine} has no serving certificate that the cluster signed: logs and exec of its pods fail")
             }
             Problem::RequestLeft { user, why, .. } => {
-                write!(f, "a request of {user} for a serving certificate is not approved: {why}")
+                write!(f, "a request by {user} for a serving certificate is not approved: {why}")
             }
             Problem::Pressure { node, condition, message } => write!(f, "node {node} has {condition}: {message}"),
             Problem::PodNetwork { machine, fault } => write!(f, "{machine}: {fault}"),
@@ -191,10 +191,14 @@ impl fmt::Display for Problem {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` on that machine shows why")
             }
             Problem::SnapshotNotCopied { machine, since } => {
-                let newest =
-                    since.map_or_else(|| "there is none yet".to_owned(), |age| format!("the newest there is {} old", for_seconds(age)));
-                let why = "`journalctl -u hostler-snapshot-copy` on that machine shows why";
-                write!(f, "the newest snapshot on {machine} can't be copied to the share: {newest}; {why}")
+                match since {
+                    None => write!(f, "no snapshot on {machine} has been copied to the share yet")?,
+                    Some(age) => {
+                        let age = for_seconds(*age);
+                        write!(f, "the newest snapshot on {machine} has not been copied to the share, where the newest is {age} old")?;
+                    }
+                }
+                f.write_str(": `journalctl -u hostler-snapshot-copy` on that machine shows why")
             }
             Problem::RenewalFailed { machine } => {
                 write!(f, "the last scheduled renewal of certificates on {machine} failed")
@@ -202,7 +206,7 @@ impl fmt::Display for Problem {
             Problem::NotNotified { machine, since: Some(since) } => {
                 write!(f, "{machine} has not been able to send notifications for {}", for_seconds(*since))
             }
-            Problem::NotNotified { machine, since: None } => write!(f, "the last scheduled notifications of {machine} failed"),
+            Problem::NotNotified { machine, since: None } => write!(f, "the last scheduled run of notifications on {machine} failed"),
             Problem::SnapshotInFuture { machine } => {
                 write!(f, "the newest snapshot on {machine} is dated in the future, so it is ignored")
             }

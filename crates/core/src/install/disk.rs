@@ -245,8 +245,8 @@ impl fmt::Display for Refusal {
             Refusal::Member(name, array) => {
                 write!(
                     f,
-                    "{name} belongs to {array}, which may span other disks: to use this disk anyway, write `disk: {{serial: \
-                    ...}}` into the inventory"
+                    "{name} belongs to {array}, which may span other disks: to use this disk anyway, set `disk: {{serial: ...}}` in the \
+                     inventory"
                 )
             }
             Refusal::Holds(name, content) => {

@@ -35,7 +35,7 @@ impl Erasure {
     /// # Errors
     /// It is not one, or a value has not the form that the installer relies on.
     pub fn parse(bytes: &[u8]) -> Result<Erasure, String> {
-        let erasure: Erasure = serde_json::from_slice(bytes).map_err(|error| format!("the order to erase can't be read: {error}"))?;
+        let erasure: Erasure = serde_json::from_slice(bytes).map_err(|error| format!("the erasure order can't be read: {error}"))?;
         let wrong = if erasure.version != VERSION {
             "its version"
         } else if !is_id(&erasure.id) {
@@ -45,11 +45,11 @@ impl Erasure {
         } else if !is_mac(&erasure.mac) {
             "the MAC address"
         } else if erasure.disk == DiskRule::Only {
-            "the disk, which must be named"
+            "its disk, which must be specified"
         } else {
             return Ok(erasure);
         };
-        Err(format!("the order to erase is not valid: {wrong}"))
+        Err(format!("the erasure order is not valid: {wrong}"))
     }
 
     /// As JSON.

@@ -125,7 +125,7 @@ impl Order {
                 Ok(())
             }
             (Some(machine), None) if machine.host_key.is_empty() => Err("the machine's host key is not a private key in OpenSSH's format"),
-            _ => Err("the installation order is not for one machine that adds its own host key"),
+            _ => Err("the installation order is not for exactly one machine without a host key"),
         }
     }
 

@@ -26,12 +26,12 @@ impl fmt::Display for NoStick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoStick::Unknown(name, sticks) if sticks.is_empty() => {
-                write!(f, "{name} is not a whole disk, and this computer has no disk on USB")
+                write!(f, "{name} is not a whole disk, and this computer has no USB disk")
             }
-            NoStick::Unknown(name, sticks) => write!(f, "{name} is not a whole disk: the disks on USB are {}", and(sticks)),
+            NoStick::Unknown(name, sticks) => write!(f, "{name} is not a whole disk: the USB disks are {}", and(sticks)),
             NoStick::NotUsb(name, bus) => write!(f, "{name} is not a USB stick ({bus}), so nothing is written to it"),
             NoStick::NoMedium(name) => write!(f, "no medium is inserted in {name}"),
-            NoStick::ReadOnly(name) => write!(f, "{name} is read-only: remove its write protection, or take another stick"),
+            NoStick::ReadOnly(name) => write!(f, "{name} is read-only: remove its write protection, or use another stick"),
             NoStick::TooSmall(name, own, least) => write!(f, "{name} has only {}, but {} are needed", size(*own), size(*least)),
             NoStick::InUse(name, users) => write!(f, "{name} is in use ({}): unmount it first", users.join(", ")),
             NoStick::Holds(name, content) => write!(f, "{name} is not empty: it has {content}"),

@@ -242,13 +242,13 @@ fn recipient(text: Text, problems: &mut Problems) -> Option<String> {
     }
     let length = text.text.chars().count();
     let why = if text.text.starts_with("ssh-") {
-        "is an SSH key: write a public key of age, which begins with `age1`".to_owned()
+        "is an SSH key: write an age public key, which begins with `age1`".to_owned()
     } else if !text.text.to_ascii_lowercase().starts_with("age1") {
-        "is not a public key of age, which begins with `age1`".to_owned()
+        "is not an age public key, which begins with `age1`".to_owned()
     } else if length != RECIPIENT_EXAMPLE.len() {
-        format!("is not a public key of age: it has {length} characters instead of {}", RECIPIENT_EXAMPLE.len())
+        format!("is not an age public key: it has {length} characters instead of {}", RECIPIENT_EXAMPLE.len())
     } else {
-        "is not a public key of age: its checksum is wrong, so a character was mistyped".to_owned()
+        "is not an age public key: its checksum is wrong, so a character was mistyped".to_owned()
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None

@@ -55,7 +55,7 @@ fn encoders(fields: &Fields, field: Field, problems: &mut Problems) -> Vec<Strin
                 guess if guess.is_empty() => format!(": known encoders are {}", known.join(", ")),
                 guess => guess,
             };
-            problems.add(place, format!("hostler knows no encoder `{}`{guess}", shown(text)), field.key.shown());
+            problems.add(place, format!("unknown encoder `{}`{guess}", shown(text)), field.key.shown());
         } else if encoders.iter().any(|other| other == text) {
             problems.add(place, format!("duplicate encoder `{text}`"), "");
         } else {
@@ -119,9 +119,9 @@ fn lacking(machines: &Machines, listed: &[(MachineName, Place)], films: &Films, 
         }
         for encoder in needed {
             if !encodings.is_empty() && !encodings.iter().any(|encoding| encoding.can(&encoder)) {
-                let whose = if folder.preset.is_some() { "its preset" } else { "hostler's own preset" };
+                let whose = if folder.preset.is_some() { "the preset" } else { "hostler's own preset" };
                 let message = format!(
-                    "no machine encodes with {encoder}, which {whose} needs for films in `{}`: add it to the `encoders` of a machine",
+                    "no machine encodes with {encoder}, which {whose} for films in `{}` needs: add it to the `encoders` of a machine",
                     shown(name.text)
                 );
                 problems.add(name.place, message, format!("encode: {{ encoders: [{encoder}] }}"));

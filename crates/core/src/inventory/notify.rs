@@ -78,7 +78,7 @@ pub fn fields<'a>(parent: &Fields<'a>, section: &'static Section, problems: &mut
 pub fn address(text: Text, example: &str, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Address> {
     let address = Address(url::secret(text, example, problems)?);
     if address.is_left_out() && reader.is_some() {
-        problems.add(text.place, "the text that the cluster keeps does not have this address: write it again", example);
+        problems.add(text.place, "the cluster's copy of the inventory does not contain this URL, which is secret: write it again", example);
         return None;
     }
     Some(address)

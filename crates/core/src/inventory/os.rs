@@ -130,7 +130,7 @@ fn path(text: Text, problems: &mut Problems) -> Option<String> {
         return Some(name.to_owned());
     }
     let why = match text.text.strip_prefix("/dev/") {
-        _ if is_usb => "is a USB disk: hostler installs on built-in disks alone",
+        _ if is_usb => "is a USB disk: hostler installs only on built-in disks",
         Some(name) if !name.contains('/') => "may name a different disk after a reboot: write the disk's name in /dev/disk/by-path/",
         _ if text.text.contains("-part") => "is a partition: write the name of the whole disk",
         _ => "is not the name of a disk in /dev/disk/by-path/",
@@ -161,7 +161,7 @@ fn authorized_keys(fields: &Fields, problems: &mut Problems) -> Option<Vec<Strin
                 continue;
             }
             [file] if file.contains('/') || file.ends_with(".pub") => "is the path of a file: write the line that the file contains",
-            _ => "is not a public key: write the line of a file like ~/.ssh/id_ed25519.pub",
+            _ => "is not a public key: write the line from a file like ~/.ssh/id_ed25519.pub",
         };
         problems.add(text.place, format!("`{}` {why}", shown(text.text)), EXAMPLE);
     }

@@ -27,13 +27,13 @@ fn owned() -> impl Iterator<Item = &'static str> {
 pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "keep: [/srv/films]", problems)?;
     if let Some(owned) = owned().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which belongs to Kubernetes and is wiped: keep your files elsewhere");
+        let message = format!("`{path}` is in {owned}, which hostler and Kubernetes use and may wipe: keep your files elsewhere");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
     if let Some(owned) = owned().find(|owned| within(owned, &path)) {
         let message =
-            format!("`{path}` contains {owned}, which belongs to Kubernetes and is wiped: list only your own folders below {path}");
+            format!("`{path}` contains {owned}, which hostler and Kubernetes use and may wipe: list only your own folders below {path}");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
@@ -44,7 +44,7 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
 pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, example, problems)?;
     if let Some(owned) = owned().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which is wiped with the cluster: choose another folder");
+        let message = format!("`{path}` is in {owned}, which hostler and Kubernetes use and may wipe: choose another folder");
         problems.add(text.place, message, example);
         return None;
     }
@@ -79,7 +79,7 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     } else if path.contains(['*', '?']) {
         "has a wildcard: write the folder itself".to_owned()
     } else if let Some(kernel) = KERNEL.iter().find(|kernel| within(path, kernel)) {
-        format!("is in {kernel}, where the kernel shows itself, not on a disk: choose another folder")
+        format!("is in {kernel}, a file system of the kernel that is not on a disk: choose another folder")
     } else {
         let link = LINKS.iter().find(|(link, _)| within(path, link));
         return Some(link.map_or_else(|| path.to_owned(), |(link, real)| format!("{real}{}", &path[link.len()..])));

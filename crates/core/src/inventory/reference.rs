@@ -130,7 +130,7 @@ const INTRODUCTION: &str = "\
 # The inventory
 
 The inventory is one YAML file that describes the machines and the cluster. Each verb that is about a cluster accepts `--inventory FILE`; the default is
-`inventory.yaml` in the current folder. Errors are reported with their line, and then nothing is started.
+`inventory.yaml` in the current folder. If the file has errors, hostler reports them with their lines and starts nothing.
 
 A complete inventory:
 

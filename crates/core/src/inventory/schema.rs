@@ -135,8 +135,8 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&NOTIFY),
             required: false,
             default: "no notifications",
-            doc: "Where to send notifications: a machine is lost, or back; an etcd member or an API server does not answer; a snapshot failed \
-                or is old; a certificate, a disk, a reboot that is due; and failed films.",
+            doc: "Where to send notifications about lost machines, etcd members and API servers that do not answer, failed and old \
+                snapshots, certificates that expire, disks that fail or fill up, due reboots, and failed films.",
             example: "\n  url: https://ntfy.sh/ponies-8f2c",
         },
         Key {
@@ -204,8 +204,8 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Text(&VERSION),
             required: false,
             default: "the running version; for a new cluster the newest that hostler knows",
-            doc: "The version of Kubernetes, one of those that `hostler bundle pins` lists. `hostler upgrade` upgrades the cluster to a newer \
-                one, and changes it here.",
+            doc: "The version of Kubernetes, one of those that `hostler bundle pins` lists. `hostler upgrade` upgrades the cluster to a \
+                newer one, and updates this key.",
             example: VERSION_EXAMPLE,
         },
         Key {
@@ -361,7 +361,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::Flag,
             required: false,
             default: "`false`",
-            doc: "For a control plane: whether it runs no ordinary pods.",
+            doc: "For a control plane: `true` keeps ordinary pods off this machine.",
             example: "true",
         },
         Key {
@@ -439,8 +439,9 @@ pub static SNAPSHOTS: Section = Section {
             kind: Kind::Text(&DESTINATION),
             required: false,
             default: "`/var/backups/hostler`",
-            doc: "`nfs://HOST/PATH`: control planes copy their snapshots to this share, each into a folder with its name; they also keep them in \
-                `/var/backups/hostler`. A path, with or without `path:`: the folder on the control planes that they are kept in instead.",
+            doc: "`nfs://HOST/PATH`: each control plane copies its snapshots to a folder with its name on this share, and also keeps them \
+                in `/var/backups/hostler`. A path, with or without `path:`: the folder on the control planes in which to keep snapshots \
+                instead.",
             example: "nfs://192.168.1.3/snapshots",
         },
         Key {
@@ -464,7 +465,8 @@ pub static SNAPSHOTS: Section = Section {
             kind: Kind::Filled(&Kind::List(&Kind::Text(&RECIPIENT))),
             required: false,
             default: "not encrypted",
-            doc: "Public keys that snapshots are encrypted to, as `age-keygen` prints them. Only the owner of a secret key can open them.",
+            doc: "Public keys that snapshots are encrypted to, as `age-keygen` prints them. Only the owner of one of the secret keys can \
+                open a snapshot.",
             example: RECIPIENTS_EXAMPLE,
         },
     ],

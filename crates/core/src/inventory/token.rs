@@ -30,7 +30,7 @@ impl fmt::Display for NoToken {
             NoToken::Missing => f.write_str("does not exist"),
             NoToken::Unreadable(error) => write!(f, "can't be read: {}", visible(error)),
             NoToken::Empty => f.write_str("is empty"),
-            NoToken::SeveralWords => f.write_str("contains more than a token"),
+            NoToken::SeveralWords => f.write_str("contains more than one token"),
             NoToken::TooLong => write!(f, "is too long for a token: it has more than {MOST_BYTES} bytes"),
         }
     }

@@ -58,7 +58,7 @@ pub fn digest(settings: &Settings, facts: &Facts, films: Option<(Films, Option<u
     }
     lines.extend(films.map(|(films, before)| films.text(before)));
     if let Some(due) = &facts.reboot_due {
-        lines.push(format!("{name} should be rebooted, for {}", for_seconds(facts.clock.saturating_sub(due.since))));
+        lines.push(format!("{name} has needed a reboot for {}", for_seconds(facts.clock.saturating_sub(due.since))));
     }
     Some(lines.join("\n"))
 }

@@ -129,7 +129,7 @@ impl Ledger {
             message.text += &format!(" (reported {} late)", for_seconds(late));
         }
         if self.dropped > 0 {
-            message.text += &format!(" ({} before this could not be sent)", self.dropped);
+            message.text += &format!(" (earlier notifications that could not be sent: {})", self.dropped);
         }
         Some(message)
     }
@@ -249,7 +249,12 @@ mod tests {
             ledger.note(&seen(&[]), round * 1000 + 500);
         }
         let sent = send(&mut ledger, 100_000);
-        assert_eq!((sent.len(), sent[0].contains("(150 before this could not be sent)")), (MOST_WAITING, true), "{}", sent[0]);
+        assert_eq!(
+            (sent.len(), sent[0].contains("(earlier notifications that could not be sent: 150)")),
+            (MOST_WAITING, true),
+            "{}",
+            sent[0]
+        );
         let names: Vec<String> = (0..500).map(|number| format!("m{number}")).collect();
         ledger.note(&seen(&names.iter().map(String::as_str).collect::<Vec<_>>()), 200_000);
         assert_eq!(ledger.known.len(), MOST_KNOWN);

@@ -91,7 +91,7 @@ fn own(settings: &Settings, facts: &Facts) -> Seen {
             key: format!("reboot/{name}"),
             title: "a reboot is due",
             text: format!("{name} should be rebooted{by}; run `hostler reboot`"),
-            over: ("a reboot is done", format!("{name} no longer needs a reboot")),
+            over: ("a reboot is no longer due", format!("{name} no longer needs a reboot")),
             gone: None,
             lasts: 0,
             is_problem: false,
@@ -104,7 +104,7 @@ fn own(settings: &Settings, facts: &Facts) -> Seen {
             let what = if facts.api_denied { "denies admin.conf access" } else { "does not answer" };
             seen.findings.push(Finding {
                 key: format!("api/{name}"),
-                title: "an API server is down",
+                title: if facts.api_denied { "an API server denies access" } else { "an API server is down" },
                 text: format!("the API server of {name} {what}: {}", shortened(&visible(reason), MOST_TEXT)),
                 over: ("an API server is back", format!("the API server of {name} answers again")),
                 gone: None,
@@ -131,7 +131,7 @@ fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
             // Without its number, which grows.
             let fault = format!("{fault:?}");
             let kind = fault.split('(').next().unwrap_or_default();
-            (format!("disk-fails/{disk}/{kind}"), "a disk fails", "the disk no longer reports that")
+            (format!("disk-fails/{disk}/{kind}"), "a disk fails", "the disk no longer reports this problem")
         }
         Problem::SnapshotFailed { .. } => ("snapshot".to_owned(), "a snapshot failed", "a snapshot was taken again"),
         Problem::SnapshotNotCopied { .. } => {
@@ -308,14 +308,12 @@ mod tests {
     fn a_share_without_the_newest_snapshot_is_reported_if_that_lasts() {
         let mut facts = facts(&[("rarity", node(true))]);
         let newest = facts.clock - 3600;
-        let text = |newest: &str| {
-            let why = "`journalctl -u hostler-snapshot-copy` on that machine shows why";
-            format!("the newest snapshot on rarity can't be copied to the share: {newest}; {why}")
-        };
+        let text = |what: &str| format!("{what}: `journalctl -u hostler-snapshot-copy` on that machine shows why");
         facts.snapshot_copied = Some(0);
-        assert_eq!(found(Scope::Own, &facts), [(text("there is none yet"), NOT_COPIED)]);
+        assert_eq!(found(Scope::Own, &facts), [(text("no snapshot on rarity has been copied to the share yet"), NOT_COPIED)]);
         facts.snapshot_copied = Some(newest - 86_400);
-        assert_eq!(found(Scope::Own, &facts), [(text("the newest there is 1 day old"), NOT_COPIED)]);
+        let behind = "the newest snapshot on rarity has not been copied to the share, where the newest is 1 day old";
+        assert_eq!(found(Scope::Own, &facts), [(text(behind), NOT_COPIED)]);
         facts.snapshot_copied = Some(newest);
         facts.snapshot_copy_failed = true;
         assert_eq!(found(Scope::Own, &facts), []);

@@ -47,8 +47,12 @@ impl Settings {
     /// It is not what hostler writes. Nothing of its content is in the message.
     pub fn parse(bytes: &[u8]) -> Result<Settings> {
         ensure!(bytes.len() <= MOST_BYTES, "it is too large");
-        let settings: Settings = serde_json::from_slice(bytes).ok().context("it is not what hostler writes")?;
-        ensure!(MachineName::new(&settings.cluster).is_some() && MachineName::new(settings.machine.as_str()).is_some(), "it has no names");
+        let settings: Settings = serde_json::from_slice(bytes).ok().context("it is not a settings file that hostler wrote")?;
+        ensure!(
+            MachineName::new(&settings.cluster).is_some() && MachineName::new(settings.machine.as_str()).is_some(),
+            "it has no valid \
+            name of the cluster or the machine"
+        );
         Ok(settings)
     }
 

@@ -95,7 +95,7 @@ fn sum(fields: &Fields, problems: &mut Problems) -> Option<Sum> {
     let source = fields.text("source", problems).and_then(|text| {
         let plain = (1..=80).contains(&text.text.chars().count()) && !text.text.chars().any(char::is_control);
         if !plain {
-            problems.add(text.place, "`source` must be a text of one line, at most 80 characters", "source: release site");
+            problems.add(text.place, "`source` must be one line of text with at most 80 characters", "source: release site");
         }
         plain.then(|| text.text.to_owned())
     });
@@ -140,7 +140,9 @@ pub fn merge(own: &PinList, users: &PinList) -> Result<PinList, String> {
     for pins in &users.pins {
         match own.of(&pins.kubernetes) {
             Some(known) if known == pins => {}
-            Some(_) => return Err(format!("what belongs to Kubernetes {} differs from hostler's own list", pins.kubernetes)),
+            Some(_) => {
+                return Err(format!("the component versions of Kubernetes {} differ from those in hostler's own list", pins.kubernetes));
+            }
             None => all.pins.push(pins.clone()),
         }
     }

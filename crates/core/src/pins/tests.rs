@@ -41,7 +41,7 @@ fn an_error_has_its_place_and_a_way_out() {
         ("amd64: 4670", "amd64: G670", "is not a sha256: 64 hex digits in lower case"),
         ("  runc:\n", "  rnc:\n", "unknown key `rnc` in `sums`: did you mean `runc`?"),
         ("asOf: 2026-08-21\n", "asOf: 2026-13-21\n", "`2026-13-21` is not a date"),
-        ("'kubespray'", "''", "`source` must be a text of one line"),
+        ("'kubespray'", "''", "`source` must be one line of text"),
         ("kubernetes:\n", "version: 1\nkubernetes:\n", "unknown key `version` in a file of pins: known keys are kubernetes, asOf, sums"),
     ] {
         let error = wrong(from, to);
@@ -71,5 +71,5 @@ fn a_users_list_adds_and_contradicts_nothing() {
     wrong.sums.insert(("kubelet".to_owned(), "1.36.3".to_owned()), other);
     assert_eq!(merge(own, &wrong), Err("the checksums of kubelet 1.36.3 differ from those in hostler's own list".to_owned()));
     users.pins[1].etcd = "3.6.9".to_owned();
-    assert_eq!(merge(own, &users), Err("what belongs to Kubernetes 1.36.3 differs from hostler's own list".to_owned()));
+    assert_eq!(merge(own, &users), Err("the component versions of Kubernetes 1.36.3 differ from those in hostler's own list".to_owned()));
 }

@@ -196,7 +196,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ if is_gone(add_ons, &COREDNS) => "some of CoreDNS's objects are missing from the cluster",
         // What is there and not as it should be is `up`'s.
         _ if planner.only.is_some() => return Ok(()),
-        _ if !leads_to_coredns(add_ons) => "the Service of CoreDNS does not lead to it, so DNS names do not resolve",
+        _ if !leads_to_coredns(add_ons) => "the Service of CoreDNS does not route to CoreDNS, so DNS names do not resolve",
         Some(live) if live.desired == 0 => "CoreDNS is scaled to 0 replicas, so DNS names do not resolve",
         Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs a different image than the bundle's",
         _ => return Ok(()),
@@ -314,7 +314,7 @@ pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFa
     for (name, _) in planner.machines() {
         let reason = match planner.restore {
             Some(snapshot) if comes_back(planner, snapshot, name) => {
-                format!("the snapshot may hold an outdated address of flannel's tunnel on {name}")
+                format!("the snapshot may contain an outdated address of flannel's tunnel on {name}")
             }
             None if planner.concerns(name) && planner.usable(name).is_some() && planner.joined(name) => {
                 let own = planner.facts.get(name).and_then(|facts| facts.vtep_mac.as_ref());

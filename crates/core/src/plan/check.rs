@@ -124,8 +124,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     {
         let (took, most) = (took / 1000, SLOW_FSYNC / 1000);
         let text = format!(
-            "its disk takes {took} ms to store what etcd writes (99th percentile), but etcd needs less than {most} ms: \
-            the API will be slow, and may fail under load; use an SSD"
+            "its disk takes {took} ms to sync a write (99th percentile), but etcd needs less than {most} ms: the API will be slow, and may \
+             fail under load; use an SSD"
         );
         planner.warn(Some(name), text);
     }
@@ -161,7 +161,7 @@ fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) ->
     }
     let networks = and(&networks);
     Some(format!(
-        "the VIP {vip} is in none of its networks ({networks}): other machines can reach the VIP only if a router forwards their \
+        "the VIP {vip} is not in any of its networks ({networks}): other machines can reach the VIP only if a router forwards their \
          traffic to this machine"
     ))
 }
@@ -267,7 +267,7 @@ pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineNam
 
 /// Whose step works on the machine, and for how many seconds.
 fn working(lock: &LockFact, seconds: i64) -> String {
-    format!("step {} of run {} has been running here for {seconds} s", lock.step, lock.run)
+    format!("step {} of run {} has been running on this machine for {seconds} s", lock.step, lock.run)
 }
 
 /// How many MiB of disk the machine needs, where it has less.

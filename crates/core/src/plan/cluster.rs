@@ -174,7 +174,7 @@ fn renew_control_planes(planner: &mut Planner, api_via: &MachineName, sum: &str,
             let files: Vec<String> = changed.iter().map(|pod| pod.manifest()).collect();
             match changed.iter().any(|pod| facts.applied.contains_key(&Applied::Manifest(*pod))) {
                 true => format!("changed on the machine: {}", and(&files)),
-                false => "nothing on record says how kubeadm wrote the static pods".to_owned(),
+                false => "there is no record of the static pods' manifests as kubeadm wrote them".to_owned(),
             }
         } else {
             continue;

@@ -88,7 +88,7 @@ pub fn plan(planner: &mut Planner, api_via: &MachineName, wanted: &Transcode, in
         if labels.and_then(|labels| labels.get(label::TRIED_WITH)) == Some(&sum) {
             let works = labels.and_then(|labels| labels.get(label::ENCODERS)).map(|value| from_label(value)).unwrap_or_default();
             if !nodes.is_empty() && !works.iter().any(|family| is_hardware(family)) {
-                planner.warn(Some(name), format!("films are encoded with the processor: {}", without_hardware(&nodes)));
+                planner.warn(Some(name), format!("films are encoded on the CPU: {}", without_hardware(&nodes)));
             }
             continue;
         }
@@ -100,8 +100,8 @@ pub fn plan(planner: &mut Planner, api_via: &MachineName, wanted: &Transcode, in
             continue;
         }
         let reason = match labels.is_some_and(|labels| labels.contains_key(label::TRIED_WITH)) {
-            true => format!("the encoders of {name} were tried with another image, device or preset"),
-            false => format!("which encoders work on {name} is not known"),
+            true => format!("the encoders of {name} were last tested with a different image, device or preset"),
+            false => format!("it is not known which encoders work on {name}"),
         };
         let kinds = [StepKind::Join, StepKind::Labels, StepKind::Containerd, StepKind::KubeletUnit, StepKind::Images(ImageGroup::Films)];
         let mut needs: Vec<Need> = kinds.map(|kind| kind.of(name).if_planned()).into();
@@ -129,14 +129,14 @@ fn without_hardware(nodes: &[&RenderNode]) -> String {
 
 /// What keeps the bundle's encoder from using these nodes; `None`: it serves one of them.
 fn border(nodes: &[&RenderNode]) -> Option<String> {
-    let serves = "the bundle's encoder serves Intel's chips of NUC 11 and newer";
+    let serves = "the bundle's encoder supports Intel chips of NUC 11 and newer";
     if nodes.iter().any(|node| node.chip() == Chip::Served) {
         return None;
     }
     let older = nodes.iter().find(|node| node.chip() == Chip::Older);
     Some(match older {
         Some(node) => format!("its chip ({}) is too old: {serves}", node.pci_text()),
-        None => format!("which chip it has is not known: {serves}"),
+        None => format!("its chip is unknown: {serves}"),
     })
 }
 

@@ -37,7 +37,7 @@ pub(super) fn plan(
     let erase = match order_for(inventory, name, facts, installer) {
         Ok((erasure, erase)) => {
             let action = installer.stage(Way::Kexec, erasure.to_json(), protocol::installer::ERASURE, None);
-            planner.step(StepKind::StageInstaller.of(name), name, "the machine erases itself", action, []);
+            planner.step(StepKind::StageInstaller.of(name), name, "the installer will run on the machine itself", action, []);
             Some(erase)
         }
         Err(why) => {
@@ -51,7 +51,7 @@ pub(super) fn plan(
     };
     let before = planner.all();
     planner.step(StepKind::Erase.of(name), name, format!("you asked to erase {name}"), erase, before.into_iter().map(Into::into));
-    planner.warn(Some(name), "its screen shows what was done to the disk; it then switches itself off, and stays on if that failed");
+    planner.warn(Some(name), "its screen shows how the disk was erased; the machine then powers off, or stays on if the erasure failed");
     Ok(after_staging(planner, name))
 }
 

@@ -128,7 +128,7 @@ impl Inspection<'_> {
     fn system(&mut self, clock_off: Option<&str>) {
         let facts = self.facts;
         if !self.planner.inventory.kubeadm.tolerates_swap() {
-            let matters = "kubelet is not running with swap on";
+            let matters = "kubelet does not start while swap is on";
             if !facts.swap.is_empty() {
                 self.unless(Some(StepKind::Swap), "", "swap", facts.swap.join(", "), matters);
             } else if !facts.swap_at_boot.is_empty() {
@@ -203,7 +203,7 @@ impl Inspection<'_> {
         let theirs: BTreeSet<&str> = facts.drop_ins.iter().chain(facts.files.keys().filter(in_folder)).map(String::as_str).collect();
         let theirs: Vec<&str> = theirs.into_iter().filter(|path| !own.contains(path)).collect();
         if !theirs.is_empty() {
-            let matters = "kubelet and containerd run with it, over hostler's own configuration";
+            let matters = "kubelet and containerd read it in addition to hostler's own configuration";
             self.find("another program's configuration of kubelet or containerd", theirs.join(", "), matters, LEFT);
         }
     }

@@ -297,7 +297,7 @@ impl fmt::Display for Command {
             Command::Remove { node, dead: false } => write!(f, "`hostler remove {}`", shell_word(node)),
             Command::Remove { node, dead: true } => write!(f, "`hostler remove {} --dead`", shell_word(node)),
             Command::Reset => f.write_str("`hostler reset`"),
-            Command::TakeOver(machine) => write!(f, "`--take-over {machine}` with up, add or rebuild"),
+            Command::TakeOver(machine) => write!(f, "`--take-over {machine}` (with up, add or rebuild)"),
             Command::Snapshot => f.write_str("`hostler snapshot create`"),
             Command::Plan => f.write_str("`hostler plan`"),
             Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),
@@ -318,8 +318,7 @@ impl fmt::Display for Hint {
             ),
             Hint::WriteRole(machine) => write!(f, "add `role: control-plane` to {machine} in the inventory"),
             Hint::WriteRoles => f.write_str(
-                "turn on the unreachable machines, or write `role: control-plane` for the control plane in \
-                the inventory",
+                "turn on the unreachable machines, or set `role: control-plane` for the control plane in the inventory",
             ),
             Hint::TurnOn => f.write_str("turn on any machine that is off, or fix its address or SSH, then run this command again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
@@ -329,7 +328,7 @@ impl fmt::Display for Hint {
             ),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on the machine"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} too, with a second `--bundle`"),
-            Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
+            Hint::KnownArchitecture => write!(f, "hostler has programs only for {}: remove the machine from the inventory", and(&Arch::ALL)),
             Hint::RemovePlatform => f.write_str("uninstall every other container platform first: two on the same machine conflict"),
             Hint::FinishWipe(rebuild) => {
                 let also = if let Command::Restore(_) = rebuild { "`hostler reset` also finishes" } else { "`hostler remove` and `hostler reset` also finish" };
@@ -351,8 +350,8 @@ impl fmt::Display for Hint {
                  machine, and run this command again",
             ),
             Hint::MakeRoom => f.write_str(
-                "free space in the file system of /var/lib, then run this command again: `df /var/lib` shows its mount point, and `du \
-                 -xh MOUNTPOINT | sort -h | tail` what uses the space",
+                "free up space in the file system of /var/lib, then run this command again: `df /var/lib` shows its mount point, and `du \
+                 -xh MOUNTPOINT | sort -h | tail` shows what uses the space",
             ),
             Hint::LowerReserves => f.write_str(
                 "lower `kubeReserved`, `systemReserved`, `evictionHard` or `reservedSystemCPUs` in `kubeadm: {KubeletConfiguration: ...}` of \
@@ -365,7 +364,8 @@ impl fmt::Display for Hint {
             Hint::FreePort { port } => {
                 write!(
                     f,
-                    "`ss -ltnp sport = :{port}` on the machine shows which program it is: stop it or move it to another port, then run this command again"
+                    "`ss -ltnp sport = :{port}` on the machine shows the program: stop it or move it to another port, then run this \
+                     command again"
                 )
             }
             Hint::Undamage { command, backup: true } => {
@@ -378,15 +378,16 @@ impl fmt::Display for Hint {
             ),
             Hint::KeepEtcd { machine } => write!(
                 f,
-                "etcd's data is still on {machine}: put the missing files back, or copy {} to another computer before you change anything \
+                "etcd's data is still on {machine}: restore the missing files, or copy {} to another computer before you change anything \
                  there",
                 path::ETCD
             ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
             Hint::Clean(command) => write!(f, "{command} rebuilds the machine from scratch"),
-            Hint::OldAddress(command) => write!(f, "give the machine its old address again, or run {command}"),
+            Hint::OldAddress(command) => write!(f, "give the machine its old address back, or run {command}"),
             Hint::RestoreCluster(restore) => {
-                write!(f, "{restore} restores the cluster; without a snapshot, `--new-cluster` instead of `--from` creates a new one")
+                write!(f, "{restore} restores the cluster; if there is no snapshot, `--new-cluster` instead of `--from` creates a new \
+                    cluster")
             }
             Hint::TakePlace(command) => write!(f, "{command} removes the old node or etcd member, and joins this machine"),
             Hint::Rename(remove) => write!(f, "rename one of the two machines; if the other machine is gone for good, run {remove}"),
@@ -397,7 +398,7 @@ impl fmt::Display for Hint {
             ),
             Hint::DropLearner(remove) => write!(f, "if the learner will never finish joining, {remove} removes it"),
             Hint::WriteBack => f.write_str(
-                "write the machine with this address into the inventory again; then `hostler remove NAME --dead` removes the etcd member",
+                "add the machine with this address to the inventory again, then run `hostler remove NAME --dead` to remove the etcd member",
             ),
             Hint::MendMember { member, command } => write!(
                 f,
@@ -406,8 +407,8 @@ impl fmt::Display for Hint {
             ),
             Hint::GiveAddressBack { was } => write!(
                 f,
-                "give the machine the address {was} again, in the router or on the machine, and write it into the inventory: etcd and \
-                 the certificates use only that address"
+                "give the machine the address {was} again, in the router or on the machine, and set it in the inventory: etcd and the \
+                 certificates use only that address"
             ),
             Hint::LookAtControlPlane(machine) => write!(
                 f,
@@ -430,15 +431,16 @@ impl fmt::Display for Hint {
                 let key = key.key();
                 write!(
                     f,
-                    "write `cluster: {{{key}: {is}}}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`"
+                    "set `cluster: {{{key}: {is}}}` in the inventory, or create the cluster again: `hostler reset`, then `hostler up`"
                 )
             }
             Hint::KeepVersion { is } => {
-                write!(f, "write `cluster: {{version: {is}}}` into the inventory")
+                write!(f, "set `cluster: {{version: {is}}}` in the inventory")
             }
             Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
             Hint::UpgradeFirst { next: None } => f.write_str("hostler knows no version in between: use one of its earlier releases first"),
-            Hint::KeptUntilDone => f.write_str("what a rollback needs is kept only until the upgrade has succeeded"),
+            Hint::KeptUntilDone => f.write_str("only an unfinished upgrade can be rolled back: once it succeeds, hostler deletes the files \
+                that a rollback needs"),
             Hint::Repair => f.write_str("`hostler status` shows why; repair the node with `hostler up`, then upgrade"),
             Hint::NameAsNode { machine, node } => {
                 write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")
@@ -451,12 +453,12 @@ impl fmt::Display for Hint {
                 )
             }
             Hint::BringControlPlanesBack { look: true } => f.write_str(
-                "turn on control planes that are off, because etcd needs more than half of them; `crictl ps -a` on a control plane \
+                "turn on the control planes that are off, because etcd needs more than half of them; `crictl ps -a` on a control plane \
                  shows what is not running",
             ),
             Hint::BringControlPlanesBack { look: false } => f.write_str(
-                "turn on control planes that are off, because etcd needs more than half of them; `hostler up` repairs those that can be \
-                 reached",
+                "turn on the control planes that are off, because etcd needs more than half of them; `hostler up` repairs those that can \
+                 be reached",
             ),
             Hint::BringEndpointBack { machine, vip: false } => write!(f, "turn on or repair {machine}"),
             Hint::BringEndpointBack { machine, vip: true } => {
@@ -466,13 +468,13 @@ impl fmt::Display for Hint {
                     ADDRESS}}}}`"
                 )
             }
-            Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
+            Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the interrupted restore"),
             Hint::MakeCluster => f.write_str("`hostler up` creates the cluster"),
             Hint::TurnOnOnly => f.write_str("turn the machine on; it can't be removed from the cluster while no API server answers"),
             Hint::TurnOnOrReplace => f.write_str("turn the machine on, or replace it with a machine that has the same name and address"),
             Hint::SolveTheRest => f.write_str("resolve the other refusals first"),
             Hint::TurnOnOrRemove(remove) => write!(f, "turn the machine on; if it is gone for good, run {remove}"),
-            Hint::LeaveAsItIs => f.write_str("remove the machine from the inventory; hostler leaves it as it is"),
+            Hint::LeaveAsItIs => f.write_str("remove the machine from the inventory; hostler does not change the machine"),
             Hint::TakeOutOfInventory => f.write_str("remove the machine from the inventory"),
             Hint::TakeOutOfEither => f.write_str("remove the machine from that cluster or from the inventory"),
             Hint::ForgetOnly(remove) => write!(f, "{remove} deletes its node from this cluster, and does not touch the machine"),
@@ -504,13 +506,13 @@ impl fmt::Display for Hint {
                 reset` first",
             ),
             Hint::RightSnapshot => {
-                f.write_str("pass a snapshot of this cluster; `--new-cluster` instead of `--from` creates a new one on all machines")
+                f.write_str("pass a snapshot of this cluster; `--new-cluster` instead of `--from` creates a new cluster on all machines")
             }
             Hint::MakeEncoder => f.write_str(
-                "`hostler bundle encoder` builds one, or says why it can't; or set `transcode.image` to an image that \
-                    machines can pull",
+                "run `hostler bundle encoder` to build one, or set `transcode.image` to an image that the machines can pull",
             ),
-            Hint::OtherPreset => f.write_str("export a preset that uses a different encoder from HandBrake, or set `preset` to the file of another folder's preset"),
+            Hint::OtherPreset => f.write_str("in HandBrake, export a preset that uses a different encoder, or set `preset` to the preset \
+                file of another folder"),
             Hint::WriteToken => f.write_str("write the token into that file, readable only by you (mode 600)"),
             Hint::MakeShare(share) => {
                 write!(f, "mount the share at that path, or create the folder on the machine: `mkdir {}`", share.path)
@@ -518,7 +520,7 @@ impl fmt::Display for Hint {
             Hint::MendServer => f.write_str("check that the file server is on and reachable"),
             Hint::GiveShare { share, films } => write!(
                 f,
-                "make sure that it is mounted read-write, then run `chown {}:{} {}`, or set `transcode.owner` to an owner that can \
+                "make sure that the folder is mounted read-write, then run `chown {}:{} {}`, or set `transcode.owner` to an owner that can \
                  write to it",
                 films.uid, films.gid, share.path
             ),
@@ -534,7 +536,7 @@ impl fmt::Display for Hint {
                      command again"
                 )
             }
-            Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}, as the reason above says"),
+            Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}: the reason above shows which of them fails"),
             Hint::About(machine, hint) => write!(f, "{machine}: {hint}"),
             Hint::Reinstalled { machine, rebuild } => {
                 write!(f, "if {machine} was reinstalled, run {rebuild}; if not, someone may be intercepting the connection")
@@ -555,14 +557,14 @@ impl fmt::Display for Hint {
             }
             Hint::FinishDeletion { namespace } => write!(
                 f,
-                "wait a minute; if the namespace stays, start the program that keeps it; if that is gone for good, delete its finalizer with \
-                 `kubectl --namespace {namespace} edit RESOURCE NAME`, or its APIService with `kubectl delete apiservice NAME`; then run \
-                 `hostler up`"
+                "wait a minute; if the namespace still exists, start the program whose finalizer blocks the deletion; if that program is \
+                 gone for good, delete its finalizer with `kubectl --namespace {namespace} edit RESOURCE NAME`, or its APIService with \
+                 `kubectl delete apiservice NAME`; then run `hostler up`"
             ),
             Hint::AllowPods { namespace } => write!(
                 f,
-                "change or delete what forbids them in the namespace {namespace}: a ResourceQuota, a LimitRange, a PodSecurity label or an \
-                 admission webhook"
+                "change or delete what forbids these pods in the namespace {namespace}: a ResourceQuota, a LimitRange, a PodSecurity label \
+                 or an admission webhook"
             ),
             // Whoever makes a request chooses its name, which may be any text.
             Hint::DeleteRequest { request } => {

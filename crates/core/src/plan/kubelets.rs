@@ -89,7 +89,7 @@ pub fn plan(planner: &mut Planner) {
     let reason = match (without.as_slice(), joining.is_empty()) {
         ([], true) if addresses.is_empty() => return,
         ([], true) => "the cluster's record of its kubelets' addresses differs from the inventory".to_owned(),
-        ([], false) => "kubelets that join ask for serving certificates".to_owned(),
+        ([], false) => "joining kubelets request serving certificates".to_owned(),
         ([one], _) => format!("kubelet of {one} needs a serving certificate"),
         (several, _) => format!("kubelets of {} need serving certificates", and(several)),
     };

@@ -96,8 +96,8 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         planner.warn(
             Some(name),
             format!(
-                "{host} resolves to this machine: while it is down, no other machine can reach the API by that \
-            name; if it is gone for good, remove it from the inventory and run `hostler up`"
+                "{host} resolves to this machine: while this machine is down, no other machine can reach the API by that name; if this \
+                 machine is gone for good, remove it from the inventory and run `hostler up`"
             ),
         );
     }

@@ -125,7 +125,7 @@ fn cloud_init(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
     }
     let file = wanted::cloud_init_file()?;
     if differs(facts, &file) {
-        let reason = format!("cloud-init sets the host name and {} at every start", path::HOSTS);
+        let reason = format!("cloud-init sets the host name and {} at every boot", path::HOSTS);
         planner.step(StepKind::CloudInit.of(name), name, reason, ConfigureCloudInit { file }, []);
     }
     Ok(())
@@ -331,7 +331,9 @@ pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machin
             continue;
         }
         let reason = match missing.as_slice() {
-            all if all.len() == count => format!("no images for {} yet", group.purpose()),
+            all if all.len() == count && !all.iter().any(|image| facts.images.contains_key(&image.reference)) => {
+                format!("the images for {} are missing", group.purpose())
+            }
             [one] => format!("the image {} is missing, differs, or is not pinned", one.reference),
             several => format!("{} images are missing, differ, or are not pinned", several.len()),
         };
@@ -352,7 +354,14 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).chain(of_copies()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
-            planner.step(at, name, "regular snapshots are enabled, but the inventory says `every: never`", action, []);
+            let worker = machine.role != Role::ControlPlane;
+            let reason = if worker {
+                "the timer that takes snapshots is on a worker"
+            } else {
+                "regular snapshots are enabled, but the \
+                inventory says `every: never`"
+            };
+            planner.step(at, name, reason, action, []);
         }
         return Ok(());
     };
@@ -440,8 +449,8 @@ pub(super) fn differs(facts: &Facts, file: &File) -> bool {
 impl ImageGroup {
     fn purpose(self) -> &'static str {
         match self {
-            ImageGroup::ControlPlane => "a control plane",
-            ImageGroup::Node => "a node",
+            ImageGroup::ControlPlane => "control planes",
+            ImageGroup::Node => "nodes",
             ImageGroup::Pods => "CoreDNS and hostler",
             ImageGroup::Films => "encoding films",
         }

@@ -23,11 +23,13 @@ impl std::fmt::Display for Fault {
             // hostler deletes no file of others.
             Fault::Other { file } => write!(
                 f,
-                "pods that start get their network from {file}, not from flannel: move that file away, then delete pods that started meanwhile"
+                "new pods get their network from {file}, not from flannel: move that file away, then delete the pods that were started in \
+                 the meantime"
             ),
             Fault::Silent { nodes } => write!(
                 f,
-                "it gets no answer from {} over the pod network: if a firewall is in between, open udp 8472 and ping between the machines",
+                "it gets no answer from {} over the pod network: if there is a firewall between the machines, open UDP port 8472 and allow \
+                 ping",
                 and(nodes)
             ),
         }

@@ -240,7 +240,7 @@ fn record(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, 
     if machines.is_empty() {
         return Vec::new();
     }
-    let reason = "an interrupted run should continue where it stopped";
+    let reason = "an interrupted run needs this record to continue";
     vec![planner.step(StepKind::RecordPower.of(api_via), api_via, reason, RecordPower { machines }, []).into()]
 }
 
@@ -283,8 +283,7 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
     } else if planner.cluster_exists() && planner.films_are_waited_for() {
         planner.warn(
             None,
-            "no API server answers, so hostler can't wait for films that are being encoded; their encoding starts over \
-            later",
+            "no API server answers, so hostler can't wait for films that are being encoded; they are encoded from the beginning later",
         );
     }
     for role in [Role::Worker, Role::ControlPlane] {

@@ -404,15 +404,15 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running here for {seconds} s"),
+            Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running on this machine for {seconds} s"),
             Why::ControlPlaneElsewhere { is, named, written: true } => {
                 write!(f, "{is} is the control plane of this cluster, but the inventory gives that role to {named}")
             }
             Why::ControlPlaneElsewhere { is, named, written: false } => {
                 write!(
                     f,
-                    "{is} is the control plane of this cluster, but the inventory gives no machine that role, so it would use {named}, \
-                     the first machine, as the control plane"
+                    "{is} is the control plane of this cluster, but no machine in the inventory has that role, so hostler would use the \
+                     first machine, {named}, as the control plane"
                 )
             }
             Why::RolesUnknown { unreachable } => write!(
@@ -446,12 +446,12 @@ impl fmt::Display for Why {
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
             Why::Reserves { reserved, has, needed } if needed.is_empty() => {
-                write!(f, "kubelet would not start: the inventory reserves {reserved}, but it has only {has}")
+                write!(f, "kubelet would not start: the inventory reserves {reserved}, but the machine has only {has}")
             }
             Why::Reserves { reserved, has, needed } => {
-                write!(f, "the inventory reserves {reserved} of its {has}, but the cluster's own pods need {needed}")
+                write!(f, "the inventory reserves {reserved} of the machine's {has}, but the cluster's own pods need {needed}")
             }
-            Why::NoResolvConf { path } => write!(f, "no pod would start: it has no file {path}, which the inventory names as `resolvConf`"),
+            Why::NoResolvConf { path } => write!(f, "no pod would start: `resolvConf` in the inventory names {path}, which does not exist"),
             Why::Damaged { paths } => write!(f, "{} can't be parsed: the content is truncated or was changed", and(paths)),
             Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),
@@ -459,7 +459,7 @@ impl fmt::Display for Why {
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it runs as a control plane, but the inventory says worker"),
             Why::RoleChanged { is: Role::Worker } => f.write_str("it runs as a worker, but the inventory says control plane"),
             Why::NamespaceEnding { namespace, remains } => {
-                write!(f, "the namespace {namespace} is being deleted, and nothing can be created in it until that is done")?;
+                write!(f, "the namespace {namespace} is being deleted, and nothing can be created in it until the deletion is complete")?;
                 if remains.is_empty() { Ok(()) } else { write!(f, ": {remains}") }
             }
             Why::PodNetwork { node, has } => {
@@ -476,7 +476,7 @@ impl fmt::Display for Why {
             }
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
             Why::MemberNotCertain { member, peer, expected, reported } => {
-                let named = if member.is_empty() { "a member without a name".to_owned() } else { format!("member {member}") };
+                let named = if member.is_empty() { "an unnamed member".to_owned() } else { format!("member {member}") };
                 write!(f, "it is unclear which etcd member this machine is: etcd has {named} at {peer}")?;
                 reported.map_or(Ok(()), |address| write!(f, ", its node reports the address {address}"))?;
                 expected.map_or(Ok(()), |address| write!(f, ", and the inventory says {address}"))
@@ -510,10 +510,10 @@ impl fmt::Display for Why {
                 write!(f, "its kubelet is version {is}, which is too old for a control plane of version {asked}")
             }
             Why::UpgradeInterrupted => f.write_str("an earlier upgrade was interrupted"),
-            Why::NothingToRollBack { is: Some(is) } => write!(f, "no upgrade is unfinished: the cluster runs Kubernetes {is}"),
-            Why::NothingToRollBack { is: None } => f.write_str("no upgrade is unfinished"),
+            Why::NothingToRollBack { is: Some(is) } => write!(f, "there is no upgrade to roll back: the cluster runs Kubernetes {is}"),
+            Why::NothingToRollBack { is: None } => f.write_str("there is no upgrade to roll back"),
             Why::WorkerUpgraded { is, to } => {
-                write!(f, "it has been upgraded to {is} already: only control planes are rolled back to {to}")
+                write!(f, "this worker has already been upgraded to {is}: only control planes can be rolled back to {to}")
             }
             Why::VersionUnknown => f.write_str("it can't be reached, so it is unknown whether it has been upgraded already"),
             Why::OlderVersion { is, cluster } => {
@@ -566,7 +566,7 @@ impl fmt::Display for Why {
             Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of a different cluster than this machine's", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
             Why::NoMachineEncodes { folder, encoder } => {
-                write!(f, "films in `{folder}` can't be encoded: their preset encodes with {encoder}, which works on no machine")
+                write!(f, "films in `{folder}` can't be encoded: their preset uses {encoder}, which does not work on any machine")
             }
             // Without a folder or an ending it may be the token itself, which someone wrote there.
             Why::NoToken { file, why } if !file.to_string_lossy().contains(['/', '.']) => {

@@ -114,7 +114,7 @@ pub(super) fn plan(
     graph::order(&mut whole.steps);
     whole.warnings.extend(back.warnings);
     let address = inventory.machines.get(name).map(|machine| machine.address.to_string()).unwrap_or_default();
-    let text = format!("the new system asks for its address by DHCP: the router must give it {address}");
+    let text = format!("the new system gets its address by DHCP: the router must assign it {address}");
     whole.warnings.push(Warning { machine: Some(name.clone()), text });
     Ok(whole)
 }
@@ -161,7 +161,7 @@ pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a Machine
         return;
     }
     let instead = match snapshots.server() {
-        Some(share) => format!("the newest is not on {share} yet"),
+        Some(share) => format!("the newest has not been copied to {share} yet"),
         None if all => "`snapshots.to` can be a share".to_owned(),
         None => format!("`snapshots.to` can be a share, or a folder of hostler's data partition ({DATA_FOLDER})"),
     };
@@ -212,7 +212,7 @@ fn stage<'a>(planner: &mut Planner<'a>, name: &'a MachineName, os: &Os, installa
         Ok((order, host_key)) => {
             let way = own_way(facts, installation);
             let action = installation.installer.stage(way, order.to_json(), installer::ORDER, Some(host_key));
-            planner.step(StepKind::StageInstaller.of(name), name, "the machine installs itself", action, []);
+            planner.step(StepKind::StageInstaller.of(name), name, "the installer will run on the machine itself", action, []);
         }
         Err(why) => planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall(why)),
     }
@@ -294,9 +294,9 @@ pub(super) fn plan_all(
         if is_installed(facts, installation) || facts.kubernetes.joined && is_of_image(facts, installation) {
             done.push(name);
         } else if facts.arch.is_some_and(|arch| arch != Arch::Amd64) {
-            planner.warn(Some(name), "it keeps its system: hostler has an installer only for machines with an x86-64 processor");
+            planner.warn(Some(name), "its system is not reinstalled: hostler has an installer only for machines with an x86-64 processor");
         } else if planner.cluster_exists() && inventory.only_control_plane() == Some(name) {
-            planner.warn(Some(name), "it keeps its system: it is the only control plane, and has the cluster's state");
+            planner.warn(Some(name), "its system is not reinstalled: it is the only control plane, and has the cluster's state");
         } else {
             // All are asked for before the first is changed.
             if let Err(why) = order_for(inventory, name, facts, os, installation) {
@@ -327,7 +327,8 @@ pub(super) fn plan_all(
     plan.warnings.extend(about_all.warnings);
     let later: Vec<String> = left.iter().map(|(name, _)| name.to_string()).collect();
     if !later.is_empty() {
-        plan.warnings.push(Warning { machine: None, text: format!("new systems are then installed on {}, one at a time", and(&later)) });
+        plan.warnings
+            .push(Warning { machine: None, text: format!("afterwards, new systems are installed on {}, one at a time", and(&later)) });
     }
     Ok(plan)
 }

@@ -136,8 +136,8 @@ fn the_only_one(planner: &mut Planner, begun: &[Begun], mut before: Vec<Need>) -
             planner.warn(
                 None,
                 format!(
-                    "etcd's data is put back as it was when {} was upgraded: everything written to the cluster since {since} is lost, and \
-                     the API is unavailable for about a minute",
+                    "etcd's data is restored to its state when {} was upgraded: everything written to the cluster since {since} is lost, \
+                     and the API is unavailable for about a minute",
                     begun.name
                 ),
             );
@@ -242,7 +242,7 @@ fn control_plane(planner: &mut Planner, begun: &Begun, before: &[Need]) -> Optio
     let reason = match another {
         Some(is) => format!("the API server has version {is}"),
         None if interrupted => "an upgrade of its static pods was interrupted".to_owned(),
-        None => "the static pods may be of the newer version".to_owned(),
+        None => "the static pods may have the newer version".to_owned(),
     };
     let action = RollBackControlPlane {
         version,

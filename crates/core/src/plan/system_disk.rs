@@ -65,8 +65,8 @@ impl fmt::Display for NoInstaller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoInstaller::Architecture => f.write_str("hostler has an installer only for machines with an x86-64 processor"),
-            NoInstaller::SystemDisk => f.write_str("hostler can't tell which single disk its system is on"),
-            NoInstaller::Legacy => f.write_str("it was not started in UEFI mode, and hostler installs systems for UEFI only"),
+            NoInstaller::SystemDisk => f.write_str("hostler can't determine the disk that its system is on"),
+            NoInstaller::Legacy => f.write_str("it was not started in UEFI mode, and hostler installs only systems that start with UEFI"),
             NoInstaller::Layered => f.write_str("its system is on LVM, RAID or LUKS, which may span other disks"),
             NoInstaller::Disk(why) => write!(f, "{why}"),
             NoInstaller::Room(room) => write!(f, "its data partition leaves only {} for the system, which is not enough", size(*room)),
@@ -90,24 +90,28 @@ impl NoInstaller {
     pub fn hint(&self) -> &'static str {
         match self {
             NoInstaller::Architecture => "install its system by hand, then run `hostler rebuild` without `--os`",
-            NoInstaller::SystemDisk | NoInstaller::Memory { .. } => "install it with a stick, `hostler provision`, after `hostler remove`",
+            NoInstaller::SystemDisk | NoInstaller::Memory { .. } => {
+                "run `hostler remove`, then install the machine from a stick: `hostler \
+                provision`"
+            }
             NoInstaller::Legacy => {
-                "in its firmware, switch Legacy Boot off and UEFI on; then install it with a stick, `hostler provision`, after `hostler remove`"
+                "run `hostler remove`, then switch its firmware from Legacy Boot to UEFI, and install the machine from a stick: `hostler \
+                 provision`"
             }
-            NoInstaller::Layered => "if everything on this disk may be erased, write `disk: {serial: ...}` at the machine in the inventory",
+            NoInstaller::Layered => "if everything on this disk may be erased, set `disk: {serial: ...}` for the machine in the inventory",
             NoInstaller::Disk(_) => {
-                "`rebuild --os` installs the system on the disk that it is on: correct `disk` or `systemSize` in the inventory"
+                "`rebuild --os` installs the new system on the disk of the old one: correct `disk` or `systemSize` in the inventory"
             }
-            NoInstaller::Room(_) => "move the data away and delete the data partition; the next installation makes a new one",
+            NoInstaller::Room(_) => "move the data away and delete the data partition; the next installation creates a new one",
             NoInstaller::SeveralData => "rename all but the one to keep, with `sgdisk --change-name`",
             NoInstaller::HostKey => {
-                "run `ssh-keygen -A` on the machine if it has no ed25519 key; then write the fingerprint of \
-                 /etc/ssh/ssh_host_ed25519_key.pub as `hostKey` into the inventory"
+                "run `ssh-keygen -A` on the machine if it has no ed25519 key; then set `hostKey` in the inventory to the fingerprint of \
+                 /etc/ssh/ssh_host_ed25519_key.pub"
             }
             NoInstaller::LoginKey => "add the public key to `os.authorizedKeys` in the inventory; `ssh -v` shows which key is accepted now",
-            NoInstaller::NetworkCard => "write `mac:` of the network card that has its address into the inventory",
+            NoInstaller::NetworkCard => "set `mac` in the inventory to the MAC address of the network card that has the machine's address",
             NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => {
-                "move those files to a data partition of hostler's (/srv) or to another disk, and correct `keep:`"
+                "move those files to hostler's data partition (/srv) or to another disk, and correct `keep:`"
             }
         }
     }

@@ -96,7 +96,7 @@ fn reconnect<'a>(planner: &mut Planner<'a>, joined: &[(&'a MachineName, &'a Mach
     let Some(upgraded) = upgraded else { return };
     for (name, machine) in joined {
         if machine.role == Role::Worker && planner.usable(name).is_some() {
-            let reason = "the API server was away";
+            let reason = "the API server was unavailable";
             planner.step(StepKind::ReconnectKubelet.of(name), name, reason, ReconnectKubelet {}, [upgraded.clone().into()]);
         }
     }
@@ -107,7 +107,7 @@ pub(super) fn end<'a>(planner: &mut Planner, kept: impl IntoIterator<Item = &'a 
     let verified = planner.step_of(StepKind::Probe);
     let before: Vec<Need> = verified.map_or(before, |probe| vec![probe.into()]);
     for name in kept {
-        let reason = "nothing is left to upgrade or roll back";
+        let reason = "the upgrade or rollback is complete";
         planner.step(StepKind::EndUpgrade.of(name), name, reason, EndUpgrade {}, before.clone());
     }
 }
@@ -167,8 +167,8 @@ fn removed_apis(planner: &mut Planner, to: &str) {
     let requested: BTreeSet<&RequestedApi> = planner.trusted.answering().flat_map(|api_via| &api_via.cluster.requested).collect();
     for RequestedApi { api, resource, removed } in requested.into_iter().filter(|requested| requested.removed <= [major, minor]) {
         let text = format!(
-            "since the API server started, a client has asked for {resource} of {api}, which Kubernetes {}.{} and later do not serve: update \
-             what uses it first",
+            "since the API server started, a client has requested {resource} of {api}, which Kubernetes {}.{} and later do not serve: \
+             update that client first",
             removed[0], removed[1]
         );
         planner.warn(None, text);

@@ -92,8 +92,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if text.is_none() {
             planner.warn(
                 None,
-                "the cluster can't keep a copy of the inventory for `hostler init --adopt`, because hostler can't find each address of `notify` in \
-                 its text, to leave it out: write them without `\\` and without `'`",
+                "the cluster keeps no copy of the inventory for `hostler init --adopt`, because hostler can't find every URL of `notify` \
+                 in the file to remove it from the copy: write these URLs without `\\` and `'`",
             );
         }
         let text = text.filter(|text| {

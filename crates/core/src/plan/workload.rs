@@ -60,7 +60,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let moved = record.get(&Record::WorkloadShares).is_some_and(|known| *known != shares);
     if moved {
         // Where a volume is can't be changed.
-        let reason = "the shares have moved";
+        let reason = "the inventory names different shares";
         needs.push(Need::Step(planner.step(StepKind::RemoveWorkload.of(api_via), api_via, reason, RemoveWorkload {}, [])));
     }
     // Of a bundle that is not at hand the image's digest is not known, and so no sum.
@@ -105,10 +105,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let stored = record.get(&Record::WorkloadToken);
     if (moved && !action.is_empty()) || stored.map(String::as_str).unwrap_or_default() != action.sha256 {
         let reason = match (action.tokens.is_empty(), &action.notify) {
-            (true, None) => "nothing needs a media server's token or the address for notifications any more".to_owned(),
-            (true, Some(_)) => missing("the address for notifications"),
+            (true, None) => "the inventory no longer has a media server's token or a URL for notifications about films".to_owned(),
+            (true, Some(_)) => missing("the URL for notifications"),
             (false, None) => missing("a media server's token"),
-            (false, Some(_)) => missing("a media server's token or the address for notifications"),
+            (false, Some(_)) => missing("a media server's token or the URL for notifications"),
         };
         planner.step(StepKind::MediaServerToken.of(api_via), api_via, reason, action, needs);
     }

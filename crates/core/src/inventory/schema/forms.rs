@@ -124,7 +124,7 @@ pub const TOML: Form = Form { what: "TOML", pattern: "" };
 pub const CHECK: Form = Form { what: "the name of a check", pattern: "^[-A-Za-z0-9_.]+$" };
 /// At least ten minutes.
 pub const INTERVAL: Form = Form { what: "a duration", pattern: "^(0*[1-9][0-9]+m|0*[1-9][0-9]*[hd]|never)$" };
-pub const RECIPIENT: Form = Form { what: "a public key of age", pattern: "^(age1|AGE1)[0-9a-zA-Z]{58}$" };
+pub const RECIPIENT: Form = Form { what: "an age public key", pattern: "^(age1|AGE1)[0-9a-zA-Z]{58}$" };
 
 pub const SERIAL: Form = Form { what: "a serial number", pattern: "^\\s*[^\\s\\x00-\\x1f][^\\x00-\\x1f]{0,127}$" };
 pub const WWID: Form = Form { what: "a worldwide name", pattern: SERIAL.pattern };

@@ -7,8 +7,8 @@ pub static NOTIFY: Section = Section {
     what: "`notify`",
     path: "notify",
     doc: "Each machine reports about itself: disks, certificates, snapshots, a due reboot. One control plane at a time reports about the \
-        nodes and etcd. Problems are reported when they begin and when they end. Addresses are secrets: on machines only root can read \
-        them, and the inventory that the cluster keeps is without them.",
+        nodes and etcd. Problems are reported when they begin and when they end. The URLs are secrets: on the machines, only root can read \
+        them, and the cluster's copy of the inventory does not contain them.",
     keys: &[
         Key {
             name: "url",
@@ -23,8 +23,8 @@ pub static NOTIFY: Section = Section {
             kind: Kind::Text(&URL),
             required: false,
             default: "none",
-            doc: "A URL that a control plane requests every two minutes while all that it can see is well, such as a check of \
-                healthchecks.io. Its silence reports what no machine can: that all of them are off.",
+            doc: "A URL that a control plane requests every two minutes as long as it sees no problem, such as a check of healthchecks.io. \
+                When the requests stop, the check reports what no machine can: that all machines are off.",
             example: "https://hc-ping.com/6a1c8f2e",
         },
         Key {
@@ -32,7 +32,7 @@ pub static NOTIFY: Section = Section {
             kind: Kind::Choice(&[("weekly", "once a week"), ("never", "only problems are reported")]),
             required: false,
             default: "`never`",
-            doc: "A summary of machines, versions, snapshots, certificates and films. The first is sent at once.",
+            doc: "A summary of machines, versions, snapshots, certificates and films. The first one is sent immediately.",
             example: "weekly",
         },
     ],

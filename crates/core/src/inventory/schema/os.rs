@@ -23,7 +23,7 @@ pub static OS: Section = Section {
             kind: Kind::Choice(&[("trixie", "Debian 13")]),
             required: false,
             default: "`trixie`",
-            doc: "Debian's release.",
+            doc: "The release of Debian.",
             example: "trixie",
         },
         OS_DISK,

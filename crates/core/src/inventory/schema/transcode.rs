@@ -79,8 +79,8 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&PIECE),
             required: false,
             default: "`10m`",
-            doc: "The least length of a piece, from `10s` to `600m`: while machines would be idle, a film is encoded in pieces, one on each of them. `off`: each film \
-                is encoded by one machine.",
+            doc: "The minimum length of a piece, from `10s` to `600m`: if machines would otherwise be idle, a film is encoded in pieces, \
+                one on each of these machines. `off`: each film is encoded by one machine.",
             example: "10m",
         },
         Key {
@@ -112,19 +112,19 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Object(&NOTIFY_FILMS),
             required: false,
             default: "the `url` of the inventory's `notify`",
-            doc: "Where to send notifications about failed films and low disk space, if not to where all others go.",
+            doc: "Where to send notifications about failed films and low disk space, if not to the URL of all other notifications.",
             example: "{ url: https://ntfy.sh/films-of-ada }",
         },
         Key {
             name: "encoder",
             kind: Kind::Choice(&[
-                ("software", "the processor"),
-                ("auto", "an Intel chip's Quick Sync on machines where it works, else the processor"),
+                ("software", "the CPU"),
+                ("auto", "Quick Sync of an Intel chip on machines where it works, otherwise the CPU"),
             ]),
             required: false,
             default: "`software`",
-            doc: "What films are encoded with. Quick Sync is much faster; films are larger at the same quality. The bundle's image has it for \
-                NUC 11 and newer.",
+            doc: "What films are encoded with. Quick Sync is much faster, but films are larger at the same quality. The bundle's image \
+                supports Quick Sync on NUC 11 and newer.",
             example: "auto",
         },
         Key {
@@ -177,7 +177,7 @@ pub static ENCODE: Section = Section {
             kind: Kind::Filled(&Kind::Set(&Kind::Word("an encoder", ENCODERS))),
             required: false,
             default: "all",
-            doc: "The encoders of HandBrake that this machine encodes with, in any bit depth. hostler's own preset uses x264, and x265 for HDR.",
+            doc: "The HandBrake encoders that this machine may use, in any bit depth. hostler's own preset uses x264, and x265 for HDR.",
             example: "[x264]",
         },
     ],
@@ -245,7 +245,8 @@ pub static FOLDER: Section = Section {
             kind: Kind::Choice(&[("best", "a score of 0.985"), ("good", "a score of 0.97"), ("small", "a score of 0.95")]),
             required: false,
             default: "CRF 20, or 22 for HDR",
-            doc: "The score that films encoded with hostler's own preset reach: SSIM of samples, which are encoded first to find the film's CRF.",
+            doc: "The SSIM score that films encoded with hostler's own preset must reach. Samples of each film are encoded first, to find \
+                its CRF.",
             example: "good",
         },
         Key {
@@ -269,7 +270,7 @@ pub static FOLDER: Section = Section {
         },
         Key {
             name: "publish",
-            kind: Kind::Choice(&[("encoded", "once they are encoded"), ("original", "at once, unchanged, and encoded later")]),
+            kind: Kind::Choice(&[("encoded", "once they are encoded"), ("original", "immediately and unchanged; they are encoded later")]),
             required: false,
             default: "`encoded`",
             doc: "When films are published. Discs are always encoded first.",

@@ -30,47 +30,46 @@ const SLICES: &[&str] = &["system.slice", "user.slice"];
 /// Kernel settings that each pod has for itself, or their beginnings: those of other names kubelet refuses.
 const OF_A_POD: &[&str] = &["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.", "net."];
 
-const NO_CPU: &str = "kubelet would not start: the policy `static` needs a part of the processors for the machine itself: set `cpu` in \
-                      `kubeReserved`, or `reservedSystemCPUs`";
+const NO_CPU: &str = "kubelet would not start: the policy `static` needs CPUs that are reserved for the machine: set `cpu` in \
+    `kubeReserved`, or set `reservedSystemCPUs`";
 
-const NO_OPTIONS: &str = "kubelet would not start: the policy `none` has no options; they are those of `cpuManagerPolicy: static`";
-const NO_MEMORY: &str =
-    "kubelet would not start: the policy `Static` needs `reservedMemory`, of as much as is reserved of the memory otherwise";
-const NO_CGROUP: &str =
-    "kubelet would not start where this cgroup is missing, and hostler creates none: systemd's own are `/system.slice` and `/user.slice`";
+const NO_OPTIONS: &str = "kubelet would not start: the policy `none` has no options; these options are for `cpuManagerPolicy: static`";
+const NO_MEMORY: &str = "kubelet would not start: the policy `Static` needs `reservedMemory`, with the same total as `kubeReserved`, `systemReserved` and \
+     `evictionHard` reserve";
+const NO_CGROUP: &str = "kubelet would not start if this cgroup does not exist, and hostler does not create it: systemd creates `/system.slice` and \
+     `/user.slice`";
 const PODS: i64 = 16;
 const TOO_FEW_PODS: &str =
-    "the cluster's own pods would not all fit on a machine: with films, an upgrade and the verification, they are up to 16";
+    "a machine could not run all of the cluster's own pods: with films, an upgrade and the verification, there are up to 16";
 const PROCESSES: i64 = 256;
 const TOO_FEW_PROCESSES: &str = "etcd, the API server and encoders have more threads than that: allow at least 256, or set -1 for no limit";
-const TOO_FEW_FILES: &str = "kubelet would not start, or fail later: it needs at least 4096 open files";
-const NO_NAMESERVERS: &str = "CoreDNS would not start: set the absolute path of a file on each machine that lists nameservers";
+const TOO_FEW_FILES: &str = "kubelet would not start, or would fail later: it needs at least 4096 open files";
+const NO_NAMESERVERS: &str = "CoreDNS would not start: write the absolute path of a file that exists on each machine and lists nameservers";
 const NOT_PULLED: &str =
-    "pods would not start: hostler brings images itself, and with this policy kubelet would ask a registry for them first";
-const TOO_SLOW_RUNTIME: &str =
-    "kubelet would give up requests that containerd takes longer for, like the start of a pod: allow at least 30s";
-const NEGATIVE: &str = "kubelet would not start, or never wait: a duration can't be negative";
+    "pods would not start: hostler sends the images itself, but with this policy kubelet would ask a registry for them first";
+const TOO_SLOW_RUNTIME: &str = "kubelet would give up on requests that take containerd longer, such as starting a pod: allow at least 30s";
+const NEGATIVE: &str = "kubelet would not start, or would never wait: a duration can't be negative";
 
 const CHOICES: &[Choice] = &[
     Choice {
         key: "cpuManagerPolicy",
         fits: |value| value.as_str().is_some_and(|text| ["none", "static"].contains(&text)),
-        why: "kubelet would not start: this policy is `none` or `static`",
+        why: "kubelet would not start: the policy must be `none` or `static`",
     },
     Choice {
         key: "memoryManagerPolicy",
         fits: |value| value.as_str().is_some_and(|text| ["None", "Static"].contains(&text)),
-        why: "kubelet would not start: this policy is `None` or `Static`",
+        why: "kubelet would not start: the policy must be `None` or `Static`",
     },
     Choice {
         key: "cpuManagerPolicyOptions",
         fits: |value| has_only(value, CPU_OPTIONS) && all(value, |_, text| is_bool(text)),
-        why: "kubelet would not start: the policy has no such option, or the option not this value",
+        why: "kubelet would not start: the policy has no such option, or the option can't have this value",
     },
     Choice {
         key: "configMapAndSecretChangeDetectionStrategy",
         fits: |value| value.as_str().is_some_and(|text| ["Get", "Cache", "Watch"].contains(&text)),
-        why: "kubelet would not start: this is `Get`, `Cache` or `Watch`",
+        why: "kubelet would not start: the strategy must be `Get`, `Cache` or `Watch`",
     },
     Choice {
         key: "topologyManagerPolicyOptions",
@@ -78,17 +77,17 @@ const CHOICES: &[Choice] = &[
             has_only(value, TOPOLOGY_OPTIONS)
                 && all(value, |key, text| if key == NODES { text.parse::<u8>().is_ok() } else { is_bool(text) })
         },
-        why: "kubelet would not start: the policy has no such option, or the option not this value",
+        why: "kubelet would not start: the policy has no such option, or the option can't have this value",
     },
     Choice {
         key: "containerLogMaxSize",
         fits: |value| value.as_str().is_some_and(|text| quantity(text).is_some()),
-        why: "kubelet would not start: a size is a quantity, like `10Mi`",
+        why: "kubelet would not start: the size must be a quantity, such as `10Mi`",
     },
     Choice {
         key: "containerLogMaxFiles",
         fits: |value| value.as_i64().is_some_and(|count| count > 1),
-        why: "kubelet would not start: it keeps at least 2 files of a container's log",
+        why: "kubelet would not start: the number of files must be at least 2",
     },
     Choice { key: "maxPods", fits: |value| value.as_i64().is_none_or(|count| count >= PODS), why: TOO_FEW_PODS },
     Choice { key: "podsPerCore", fits: |value| value.as_i64().is_none_or(|count| count == 0 || count >= PODS), why: TOO_FEW_PODS },
@@ -112,13 +111,13 @@ const CHOICES: &[Choice] = &[
     Choice {
         key: "cgroupRoot",
         fits: |value| value.as_str().is_some_and(|text| ["", "/"].contains(&text)),
-        why: "kubelet would not start where this cgroup is missing, and hostler creates none",
+        why: "kubelet would not start if this cgroup does not exist, and hostler does not create it",
     },
     Choice {
         key: "allowedUnsafeSysctls",
         fits: |value| value.as_sequence().into_iter().flatten().filter_map(Value::as_str).all(is_of_a_pod),
-        why: "kubelet would not start: a pod can have only kernel settings below `net.`, `kernel.shm`, `kernel.msg`, `kernel.sem` and \
-              `fs.mqueue.` for itself, like `net.core.somaxconn` or `net.*`",
+        why: "kubelet would not start: only settings that each pod has for itself can be allowed, below `net.`, `kernel.shm`, \
+            `kernel.msg`, `kernel.sem` and `fs.mqueue.`, such as `net.core.somaxconn` or `net.*`",
     },
 ];
 

@@ -16,8 +16,9 @@ const MOUNTED: &[&str] = &[paths::PKI, "/etc/ssl/certs", "/etc/ca-certificates",
 /// What the API server takes for Services of type NodePort, unless told.
 const NODE_PORTS: (u16, u16) = (30000, 32767);
 
-const NOT_MOUNTED: &str = "the program would not find the file: its pod has only kubeadm's own files; mount the folder with `extraVolumes`";
-const NO_PAGE: &str = "the status page of films would have no port: it needs `transcode.page.nodePort`, by default 30080, in this range";
+const NOT_MOUNTED: &str = "the program would not find the file: its pod mounts only kubeadm's own files; mount the folder with \
+    `extraVolumes`";
+const NO_PAGE: &str = "the status page of films would have no port: this range must contain `transcode.page.nodePort`, by default 30080";
 
 /// Values in the merged ClusterConfiguration with which a program would not start, or the workload would not.
 pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Deviation>) {

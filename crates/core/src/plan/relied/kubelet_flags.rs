@@ -5,8 +5,8 @@ use super::settings::*;
 const NAME_KEY: &str = "the machine's name in `machines`";
 const CONFIGURATION: &str = "kubeadm.KubeletConfiguration";
 const HEALTH: &str = "kubeadm waits until kubelet answers at 127.0.0.1:10248";
-const ENDS: &str = "kubelet would end by itself";
-const UNCHECKED: &str = "it would override kubelet's configuration, which hostler checks and kubelet accepts only as a whole";
+const ENDS: &str = "kubelet would exit by itself";
+const UNCHECKED: &str = "it would override kubelet's configuration, which hostler and kubelet can check only as a whole";
 
 /// A flag, why it may not be set, and what to use instead.
 type Flag = (&'static str, &'static str, &'static str);
@@ -54,7 +54,7 @@ const RELIED: &[Flag] = &[
     ("port", KUBELET_PORT, ""),
     ("address", REACHED, ""),
     ("protect-kernel-defaults", KERNEL, ""),
-    ("cloud-provider", "a node would keep a taint until a cloud's controller removes it, and there is none", ""),
+    ("cloud-provider", "nodes would keep a taint that only a cloud controller removes, and there is no cloud controller", ""),
     ("runonce", ENDS, ""),
     ("exit-on-lock-contention", ENDS, ""),
     ("lock-file", ENDS, ""),

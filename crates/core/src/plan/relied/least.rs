@@ -16,9 +16,9 @@ struct Least {
     why: &'static str,
 }
 
-const REQUESTS: &str = "the API server would refuse requests of kubelets, controllers and hostler: allow at least 50";
-const TIMEOUT: &str = "the API server would give up requests of hostler, kubectl and controllers: allow at least 30s";
-const QUOTA: &str = "etcd would be full at once, and then accept no changes: allow at least 268435456 (256 MiB)";
+const REQUESTS: &str = "the API server would reject requests from kubelets, controllers and hostler: allow at least 50";
+const TIMEOUT: &str = "the API server would give up on requests from hostler, kubectl and controllers: allow at least 30s";
+const QUOTA: &str = "etcd would soon be full, and would then accept no changes: allow at least 268435456 (256 MiB)";
 
 const LEAST: &[Least] = &[
     Least { list: API, flag: "max-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
@@ -32,8 +32,8 @@ const LEASE: f64 = 40.0;
 const GRACE: f64 = 50.0;
 const LEASE_KEY: &str = "nodeLeaseDurationSeconds";
 const GRACE_FLAG: &str = "node-monitor-grace-period";
-const RENEWED_TOO_LATE: &str = "nodes would be NotReady again and again: kubelet renews its lease four times in `nodeLeaseDurationSeconds`, and the \
-                                controller manager's `node-monitor-grace-period` must be at least half of that duration";
+const RENEWED_TOO_LATE: &str = "nodes would become NotReady again and again: kubelet renews its lease four times in \
+    `nodeLeaseDurationSeconds`, and the controller manager's `node-monitor-grace-period` must be at least half of that duration";
 
 /// Values in the merged documents that are too small.
 pub fn deviations(cluster: &Value, kubelet: &Value, found: &mut Vec<Deviation>) {

@@ -30,15 +30,15 @@ const SIGNALS: &[&str] = &[
 const RESOURCES: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
 
 const THRESHOLD: &str =
-    "kubelet would not start: an eviction threshold is a signal with a quantity or a percentage, like `memory.available: 200Mi`";
+    "kubelet would not start: an eviction threshold must be a signal with a quantity or a percentage, such as `memory.available: 200Mi`";
 const RECLAIMED: &str =
-    "kubelet would not start: the least that is reclaimed is a signal with a quantity or a percentage, like `memory.available: 500Mi`";
-const GRACE: &str = "kubelet would not start: a grace period is a signal with a duration, like `memory.available: 1m30s`";
+    "kubelet would not start: a minimum reclaim must be a signal with a quantity or a percentage, such as `memory.available: 500Mi`";
+const GRACE: &str = "kubelet would not start: a grace period must be a signal with a duration, such as `memory.available: 1m30s`";
 const NO_GRACE: &str =
-    "kubelet would not start: a soft threshold needs a grace period in `evictionSoftGracePeriod`, like `memory.available: 1m30s`";
-const RESERVED: &str = "kubelet would not start: a reserve is a resource with a quantity, like `memory: 500Mi`";
+    "kubelet would not start: a soft threshold needs a grace period in `evictionSoftGracePeriod`, such as `memory.available: 1m30s`";
+const RESERVED: &str = "kubelet would not start: a reserve must be a resource with a quantity, such as `memory: 500Mi`";
 
-const QOS: &str = "kubelet would not start: what is reserved for a class of pods is a percentage of the memory, like `memory: 50%`";
+const QOS: &str = "kubelet would not start: a reserve for a QoS class must be a percentage of the memory, such as `memory: 50%`";
 
 const MAPS: &[Map] = &[
     Map { key: "evictionHard", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },

@@ -20,7 +20,7 @@ const MEMBERS: &str = "hostler identifies etcd members by name and peer URL, and
 const FILES: &str = "hostler copies, repairs and restores the files that kubeadm names";
 pub const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
 pub const PODS: &str = "all parts of the cluster must have the same pod subnet, with a /24 (IPv6: /64) for each machine";
-const PORT: &str = "machines, kubeconfigs and checks use port 6443 of the machine's address";
+const PORT: &str = "machines, kubeconfigs and checks use port 6443 at the machine's address";
 const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes have no credentials";
 pub const NAME: &str = "a node is always named after its machine";
 pub const REGISTERS: &str = "a machine must register itself as a node";
@@ -30,16 +30,17 @@ pub const CONTAINERD: &str = "the value must match hostler's configuration of co
 pub const KUBELET_FILES: &str = "hostler reads, repairs and wipes the files that kubeadm names";
 pub const SECURE: &str = "with another value, anyone who can reach port 10250 could run commands in pods";
 const PHASES: &str = "hostler relies on all phases of kubeadm";
-const ROLES: &str = "kubelets and hostler's own roles are limited by the modes Node and RBAC";
-const AGGREGATION: &str = "API servers of extensions know kube-apiserver by what kubeadm names";
+const ROLES: &str = "the modes Node and RBAC limit what kubelets and hostler's own roles may do";
+const AGGREGATION: &str = "extension API servers identify kube-apiserver by the values that kubeadm sets";
 const LEADER: &str = "several control planes must not act at the same time";
 pub const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
-pub const KERNEL: &str = "kubelet sets the kernel settings that it needs, and would not start where they are not set before";
+pub const KERNEL: &str = "kubelet must set the kernel settings that it needs: with another value, it would not start unless they are \
+    already set";
 pub const REACHED: &str = "API servers and hostler's checks reach kubelet at its machine's address";
 pub const ROTATED: &str = "without it, a node's certificate would expire after a year";
 pub const KUBELET_PORT: &str = "hostler checks that machines reach each other on port 10250";
 pub const SERVING: &str = "API servers verify kubelets' certificates, which the cluster signs and hostler approves";
-pub const DOMAIN: &str = "the cluster is verified by names below `cluster.local`";
+pub const DOMAIN: &str = "hostler verifies the cluster with names below `cluster.local`";
 pub const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
 pub const SERVICE_SUBNET: &str = "cluster.serviceSubnet";
@@ -167,7 +168,7 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "bind-address", PORT, ""),
     flag(CLUSTER, API, "advertise-address", PORT, ""),
     flag(CLUSTER, API, "etcd-servers", "each API server uses the etcd member on its own machine", ""),
-    flag(CLUSTER, API, "etcd-prefix", "a restored snapshot has its data under the default prefix", ""),
+    flag(CLUSTER, API, "etcd-prefix", "the data in snapshots is under the default prefix", ""),
     flag(CLUSTER, API, "etcd-cafile", FILES, ""),
     flag(CLUSTER, API, "etcd-certfile", FILES, ""),
     flag(CLUSTER, API, "etcd-keyfile", FILES, ""),
@@ -182,7 +183,7 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "enable-bootstrap-token-auth", LOGIN, ""),
     flag(CLUSTER, API, "anonymous-auth", LOGIN, ""),
     list(API, "authorization-mode", &["Node", "RBAC"], &["AlwaysAllow", "AlwaysDeny"], ROLES),
-    flag(CLUSTER, API, "authorization-config", "hostler can't see whether such a file has the modes Node and RBAC", ""),
+    flag(CLUSTER, API, "authorization-config", "hostler can't check whether such a file sets the modes Node and RBAC", ""),
     list(
         API,
         "enable-admission-plugins",
@@ -219,7 +220,7 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, MANAGER, "authentication-kubeconfig", FILES, ""),
     flag(CLUSTER, MANAGER, "authorization-kubeconfig", FILES, ""),
     list(MANAGER, "controllers", &["*", "bootstrapsigner", "tokencleaner"], CONTROLLERS, "hostler relies on this controller"),
-    same(MANAGER, "use-service-account-credentials", "true", "each controller has a role of its own"),
+    same(MANAGER, "use-service-account-credentials", "true", "each controller uses its own role"),
     same(MANAGER, "leader-elect", "true", LEADER),
     flag(CLUSTER, SCHEDULER, "kubeconfig", FILES, ""),
     flag(CLUSTER, SCHEDULER, "authentication-kubeconfig", FILES, ""),
