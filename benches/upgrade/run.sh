@@ -2,7 +2,7 @@
 # run.sh HOSTLER [ROUNDS] [CONTROL_PLANES] [WORKERS] [FROM] [TO]: `hostler upgrade` against plain.sh, a shell script for the same work, on the lab's machines,
 # as root, in turn (1 + 2 from 1.35.4 to 1.36.3, where nothing is said; both bundles are in the cache). Each worker has a replica of a Deployment with
 # `preStop: sleep 10` and a PodDisruptionBudget, which is asked ten times a second through all machines, as is the API: what failed, and for how long
-# the API was away. Seconds, and the ratio of the medians.
+# the API was unavailable. Seconds, and the ratio of the medians.
 set -euo pipefail
 hostler=$(realpath "$1") rounds=${2:-1} planes=${3:-1} workers=${4:-2} from=${5:-1.35.4} to=${6:-1.36.3}
 here=$(dirname "$(realpath "$0")")

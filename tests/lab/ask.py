@@ -2,7 +2,7 @@
 """ask.py END API SERVICE...: asks the URL API and, in turn, the URLs SERVICE ten times a second each, until the file END exists.
 
 A request that is refused, reset or answered with an error, or not answered within 5 seconds, has failed. Each failed one of SERVICE is printed,
-and at the end one line: `N requests, F failed; the API was away for at most S s`.
+and at the end one line: `N requests, F failed; the API was unavailable for at most S s`.
 """
 
 import concurrent.futures
@@ -76,7 +76,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         away = pool.submit(api, url, end)
         count, failed = service(urls, end)
-        print(f"{count} requests, {failed} failed; the API was away for at most {away.result():.1f} s")
+        print(f"{count} requests, {failed} failed; the API was unavailable for at most {away.result():.1f} s")
 
 
 main()

@@ -28,7 +28,7 @@ web applejack 2 1 10
 # What was just applied takes a moment to be everywhere.
 wait_for 60 "the Service and the API to answer" all_answer
 
-row "upgraded: no request failed, and the API was never away for more than 5 seconds"
+row "upgraded: no request failed, and the API was never unavailable for more than 5 seconds"
 "$hostler" lab exec -- "$here/ask.py" "$work/stop" "${asked[@]}" > "$work/asked" 2>&1 &
 asks=$!
 run 0 upgrade -i "$inventory" --to "$to" --yes
