@@ -19,7 +19,7 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["kubeconfig", "--out", "/no/folder"], "/no/folder"),
     (&["init", "--user", "a b", "192.168.1.11"], "`a b` is not a valid user name"),
     (&["init", "--user", "", "192.168.1.11"], "is not a valid user name"),
-    (&["init", "--user", "a", "x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 has the same name as 192.168.1.11"),
+    (&["init", "--user", "a", "x=192.168.1.11", "x=192.168.1.12"], "the name `x` is given to both 192.168.1.11 and 192.168.1.12"),
     (&["plan", "--bundle", "/no/bundle"], "/no/bundle is not a bundle"),
     (&["up", "--bundle", "/etc"], "/etc is not a bundle"),
     (&["upgrade", "--to", "1.36"], "did you mean 1.36.3?"),

@@ -174,7 +174,7 @@ fn a_link_on_the_share_does_not_lead_into_the_machine() {
     let machine = Machine::new();
     fs::create_dir(machine.at("etc")).expect("a folder");
     symlink(machine.at("etc"), machine.at("server/rarity")).expect("a link");
-    machine.fails("rarity on nfs://nas/it's mine is not a folder: delete it");
+    machine.fails("nfs://nas/it's mine/rarity is a symbolic link, not a folder: delete the link");
     assert_eq!(machine.names("etc"), Vec::<String>::new());
     fs::remove_file(machine.at("server/rarity")).expect("it is ours");
     fs::create_dir(machine.at("server/rarity")).expect("a folder");

@@ -20,7 +20,7 @@ use crate::report::Reporter;
 #[command(after_long_help = help::end(
     &[
         ("Join a machine that is in the inventory", "hostler add rainbowdash"),
-        ("Add a machine to the inventory, then join it", "hostler add rainbowdash --address 192.168.1.13"),
+        ("Add a machine to the inventory and join it to the cluster", "hostler add rainbowdash --address 192.168.1.13"),
     ],
     help::ALL,
 ))]

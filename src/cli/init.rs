@@ -157,10 +157,12 @@ fn given(words: &[String]) -> Result<Vec<Given>> {
             })
             .transpose()?;
         if let Some(twice) = machines.iter().find(|other| other.address == address) {
-            return Err(usage(format!("{word} and {} have the same address", twice.address), "pass each machine once").into());
+            return Err(usage(format!("the address {} is given twice", twice.address), "pass each machine once").into());
         }
         if let Some(twice) = machines.iter().find(|other| name.is_some() && other.name == name) {
-            return Err(usage(format!("{word} has the same name as {}", twice.address), "pass each name once").into());
+            let name = name.map(|name| name.to_string()).unwrap_or_default();
+            let what = format!("the name `{name}` is given to both {} and {address}", twice.address);
+            return Err(usage(what, "give each machine its own name").into());
         }
         machines.push(Given { name, address });
     }

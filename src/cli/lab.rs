@@ -42,8 +42,8 @@ use crate::{home, snapshot};
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Up(Up),
-    /// Remove the lab with everything that belongs to it
-    #[command(after_long_help = help::end(&[("Remove the lab with all its machines and disks", "hostler lab down")], help::CAREFUL))]
+    /// Remove the lab and everything that belongs to it
+    #[command(after_long_help = help::end(&[("Remove the lab, its machines and their disks", "hostler lab down")], help::CAREFUL))]
     Down,
     /// Show the machines: address, role, power
     #[command(after_long_help = help::end(&[("Show the machines", "hostler lab list")], help::CAREFUL))]
@@ -90,7 +90,7 @@ pub enum Verb {
         port: u16,
     },
     /// Cut a machine's power: unwritten data is lost
-    #[command(after_long_help = help::end(&[("Cut the power of a machine", "hostler lab cut rainbowdash")], help::CAREFUL))]
+    #[command(after_long_help = help::end(&[("Cut the power to a machine", "hostler lab cut rainbowdash")], help::CAREFUL))]
     Cut {
         /// Name of the machine
         machine: String,
@@ -109,7 +109,7 @@ pub enum Verb {
     },
     /// Replace a machine's disk with a freshly installed one: same address, new host key
     #[command(after_long_help = help::end(
-        &[("Reinstall a machine, then join it again", "hostler lab blank rainbowdash && hostler rebuild rainbowdash -i INVENTORY")],
+        &[("Reinstall a machine and rejoin it to the cluster", "hostler lab blank rainbowdash && hostler rebuild rainbowdash -i INVENTORY")],
         help::CAREFUL,
     ))]
     Blank {

@@ -148,8 +148,8 @@ impl Device {
         let open = std::fs::File::options().write(true).open(&self.file);
         if open.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
             let file = self.file.display();
-            let hint = format!("`sudo chown $USER {file}*` gives you the stick until it is unplugged");
-            return Err(Failure::new(ExitStatus::Usage, format!("you have no permission to write to {file}"), hint).into());
+            let hint = format!("run `sudo chown $USER {file}*`, which lasts until the stick is unplugged");
+            return Err(Failure::new(ExitStatus::Usage, format!("you don't have permission to write to {file}"), hint).into());
         }
         Ok(())
     }

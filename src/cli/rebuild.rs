@@ -32,7 +32,7 @@ use crate::ssh::{self, Pin, Reason, Session, fingerprint};
 /// Between two attempts to reach a machine.
 const PAUSE: Duration = Duration::from_secs(4);
 
-/// Remove a machine, wipe it if needed, and join it again
+/// Remove a machine, wipe it if needed, and rejoin it to the cluster
 ///
 /// For a machine with a new disk, a reinstalled system or a broken node. Its pods are evicted, its node leaves the cluster, and the machine
 /// joins again with the same name. If its host key has changed, you confirm the new one, here or with --host-key, and hostler updates the

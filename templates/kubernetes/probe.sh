@@ -135,11 +135,14 @@ announce 240 "CoreDNS and the pods of all machines to answer each other"
 probe_until=$(($(date +%s) + 240))
 before=
 same=0
+# When the API server last did not answer: flannel asks it again only after a while, and a tunnel that is silent until then says nothing.
+absent=0
 until kubectl --namespace "$space" rollout status daemonset probe --timeout 10s > /dev/null 2>&1; do
+    kubectl get --raw /readyz > /dev/null 2>&1 || absent=$(date +%s)
     now=$(unheard) || now=
     # All run, and the same ones have not heard from each other for half a minute, or the tunnel between them is silent: that is no slow start.
     running=$(kubectl --namespace "$space" get pods --field-selector status.phase=Running --output name | grep -c .) || running=0
-    if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ]; then
+    if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ] && [ $(($(date +%s) - absent)) -ge 60 ]; then
         same=$((same + 1))
         cut=$(cut_off)
         if [ -n "$cut" ] || [ "$same" -ge 3 ]; then

@@ -12,7 +12,7 @@ folder=$esp/{{ installer.esp_folder }}
 {% include "machine/unstage-installer.sh" %}
 if [ "$(cat "$folder/id" 2> /dev/null)" != {{ id | quote }} ]; then
     unstage
-    fail "the old system has started again: the firmware did not find the installer, or the installer failed; if the machine's screen showed a reason, fix its cause, then run the same command again"
+    fail "the old system has started again: the firmware did not find the installer, or the installer failed. If the machine's screen showed an error, fix it first. Then run the same command again"
 fi
 # Used: whatever comes of it, this script does not start it again.
 rm -f "$folder/id"
@@ -29,7 +29,7 @@ sleep 900 || :
 {% else %}
 folder={{ path.installer }}
 [ "$(cat "$folder/id" 2> /dev/null)" = {{ id | quote }} ] ||
-    fail "the old system is running, and the installer is no longer in memory: if the machine's screen showed a reason, fix its cause, then run the same command again"
+    fail "nothing was installed: the old system is running, and the installer is no longer in memory. If the machine's screen showed an error, fix it first. Then run the same command again"
 {% include "machine/load-installer.sh" %}
 {% include "machine/start-installer.sh" %}
 start_installer "the new system to be installed and to answer"

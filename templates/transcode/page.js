@@ -34,7 +34,7 @@ if (document.body.dataset.actions === "token") {
     const body = new URLSearchParams(new FormData(event.target));
     const response = await fetch(event.target.action, {method: "POST", headers, body, redirect: "manual"}).catch(() => null);
     const done = response?.ok || response?.type === "opaqueredirect";
-    answer.textContent = done ? "" : await response?.text() || "the page does not answer";
+    answer.textContent = done ? "" : await response?.text() || "the server does not answer: try again in a minute";
     answer.hidden = done;
   });
 }

@@ -84,7 +84,7 @@ spec:
 END' > /dev/null
 on twilightsparkle 'systemctl start hostler-renewal.service; journalctl -u hostler-renewal -o cat -n 5' | grep -q "did not approve a request by system:node:rainbowdash for a serving certificate"
 run 1 status -i "$inventory"
-says "for a serving certificate is not approved: "
+says "hostler does not approve a request by "
 says "it requests 10.77.0.13 and fluttershy"
 says "deletes it"
 [ -z "$(on twilightsparkle "$admin"'kubectl get csr forged --output "jsonpath={.status}"' | tr -d '{}')" ]

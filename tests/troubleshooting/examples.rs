@@ -201,7 +201,7 @@ examples! {
         (
             Why::Missing { paths: strings(&["/var/lib/etcd/member"]) },
             Hint::RestoreCluster(restore("twilightsparkle")),
-            "etcd's data is gone, or on a disk that is not mounted"
+            "the disk with etcd's data is not mounted, or the data is gone"
         ),
     ],
     Why::OtherCluster { .. } => [
@@ -412,7 +412,7 @@ examples! {
     (
         Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused".to_owned())] },
         Hint::WaitForApi { machine: named("twilightsparkle"), seconds: 9 },
-        "the control plane was switched on a moment ago; `up` waits for it"
+        "the control plane was switched on a moment ago"
     )],
     Why::NoApiToLeave => [(
         Why::NoApiToLeave,
@@ -461,23 +461,23 @@ examples! {
         "hostler never wipes a file system that it did not mount"
     )],
     Why::NoReinstall(_) => [
-        (Why::NoReinstall(NoInstaller::HostKey), Hint::Reinstall(NoInstaller::HostKey), "the new system keeps the host key: otherwise the first login could be to an impostor"),
-        (Why::NoReinstall(NoInstaller::Kept("/data".to_owned())), Hint::Reinstall(NoInstaller::Kept("/data".to_owned())), "a path under `keep:` is never erased"),
-        (Why::NoReinstall(NoInstaller::Layered), Hint::Reinstall(NoInstaller::Layered), "`rebuild --os` erases one disk, and no other"),
-        (Why::NoReinstall(NoInstaller::SystemDisk), Hint::Reinstall(NoInstaller::SystemDisk), "`rebuild --os` never guesses a disk"),
-        (Why::NoReinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), Hint::Reinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), "the disk must fit the inventory"),
-        (Why::NoReinstall(NoInstaller::Legacy), Hint::Reinstall(NoInstaller::Legacy), "the image needs UEFI to start"),
-        (Why::NoReinstall(NoInstaller::NetworkCard), Hint::Reinstall(NoInstaller::NetworkCard), "the new system identifies its network \
+        (Why::NoReinstall(NoInstaller::HostKey), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::HostKey }, "the new system keeps the host key: otherwise the first login could be to an impostor"),
+        (Why::NoReinstall(NoInstaller::Kept("/data".to_owned())), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::Kept("/data".to_owned()) }, "a path under `keep:` is never erased"),
+        (Why::NoReinstall(NoInstaller::Layered), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::Layered }, "`rebuild --os` erases one disk, and no other"),
+        (Why::NoReinstall(NoInstaller::SystemDisk), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::SystemDisk }, "`rebuild --os` never guesses a disk"),
+        (Why::NoReinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000)) }, "the disk must fit the inventory"),
+        (Why::NoReinstall(NoInstaller::Legacy), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::Legacy }, "the image needs UEFI to start"),
+        (Why::NoReinstall(NoInstaller::NetworkCard), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::NetworkCard }, "the new system identifies its network \
             card by the MAC address"),
-        (Why::NoReinstall(NoInstaller::Memory { has: 1000, least: 1010 }), Hint::Reinstall(NoInstaller::Memory { has: 1000, least: 1010 }), "the installer runs in memory"),
-        (Why::NoReinstall(NoInstaller::LoginKey), Hint::Reinstall(NoInstaller::LoginKey), "the new system accepts only the keys in the \
+        (Why::NoReinstall(NoInstaller::Memory { has: 1000, least: 1010 }), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::Memory { has: 1000, least: 1010 } }, "the installer runs in memory"),
+        (Why::NoReinstall(NoInstaller::LoginKey), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::LoginKey }, "the new system accepts only the keys in the \
             inventory"),
-        (Why::NoReinstall(NoInstaller::Room(3_461_349_376)), Hint::Reinstall(NoInstaller::Room(3_461_349_376)), "the data partition is kept where it is"),
-        (Why::NoReinstall(NoInstaller::SeveralData), Hint::Reinstall(NoInstaller::SeveralData), "only one can be kept"),
+        (Why::NoReinstall(NoInstaller::Room(3_461_349_376)), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::Room(3_461_349_376) }, "the data partition is kept where it is"),
+        (Why::NoReinstall(NoInstaller::SeveralData), Hint::Reinstall { machine: named("rainbowdash"), why: NoInstaller::SeveralData }, "only one can be kept"),
     ],
     Why::NoErasure(_) => [
-        (Why::NoErasure(NoInstaller::Kept("/srv/films".to_owned())), Hint::Erase(NoInstaller::Kept("/srv/films".to_owned())), "a path under `keep:` is never erased"),
-        (Why::NoErasure(NoInstaller::SystemDisk), Hint::Erase(NoInstaller::SystemDisk), "`remove --erase` never guesses a disk"),
+        (Why::NoErasure(NoInstaller::Kept("/srv/films".to_owned())), Hint::Erase { machine: named("rainbowdash"), why: NoInstaller::Kept("/srv/films".to_owned()) }, "a path under `keep:` is never erased"),
+        (Why::NoErasure(NoInstaller::SystemDisk), Hint::Erase { machine: named("rainbowdash"), why: NoInstaller::SystemDisk }, "`remove --erase` never guesses a disk"),
     ],
     Why::RestoreOfWorker => [(
         Why::RestoreOfWorker,

@@ -292,7 +292,7 @@ impl StepKind {
         match self {
             StepKind::Admins => "restore administrators' rights",
             StepKind::EtcdSpace => "free up space in etcd",
-            StepKind::WithdrawVerification => "mark the cluster as not verified",
+            StepKind::WithdrawVerification => "withdraw the last verification",
             StepKind::StageInstaller => "copy the installer",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",

@@ -45,12 +45,21 @@ pub fn of_machine(machine: &str, reason: &str) -> String {
 
 /// `one`, `one and two`, `one, two and three`.
 pub fn and<T: std::fmt::Display>(words: &[T]) -> String {
+    listed(words, "and")
+}
+
+/// `one, two or three`.
+pub fn or<T: std::fmt::Display>(words: &[T]) -> String {
+    listed(words, "or")
+}
+
+fn listed<T: std::fmt::Display>(words: &[T], last_but: &str) -> String {
     match words {
         [] => String::new(),
         [one] => one.to_string(),
         [first @ .., last] => {
             let first: Vec<String> = first.iter().map(ToString::to_string).collect();
-            format!("{} and {last}", first.join(", "))
+            format!("{} {last_but} {last}", first.join(", "))
         }
     }
 }

@@ -41,8 +41,8 @@ fn an_invalid_machine_is_a_usage_error() {
     for (given, message) in [
         (&["192.168.1.300"][..], "`192.168.1.300` is not an IP address"),
         (&["Twilight=192.168.1.11"], "`Twilight` is not a valid machine name"),
-        (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 have the same address"),
-        (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 has the same name as 192.168.1.11"),
+        (&["192.168.1.11", "x=192.168.1.11"], "the address 192.168.1.11 is given twice"),
+        (&["x=192.168.1.11", "x=192.168.1.12"], "the name `x` is given to both 192.168.1.11 and 192.168.1.12"),
         (&[], "no machine was given"),
     ] {
         let error = words(given).expect_err(message);

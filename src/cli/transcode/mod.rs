@@ -37,8 +37,8 @@ mod try_out;
 
 /// Manage the transcoding workload
 ///
-/// The workload runs if the inventory has a `transcode:` section: see docs/films.md. These verbs reach it with your kubeconfig, through the
-/// API server.
+/// `hostler up` installs the workload if the inventory has a `transcode:` section: see docs/films.md. These commands reach it through the API
+/// server, with your kubeconfig.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show films that are being encoded, waiting, failed and done
@@ -50,7 +50,7 @@ pub enum Verb {
     /// Print the link to the status page with the token that its buttons need
     #[command(after_long_help = help::end(
         &[
-            ("Open the page so that its buttons work", "hostler transcode link"),
+            ("Print a link to the page whose buttons work", "hostler transcode link"),
             ("Disable the buttons for everyone who has the old link", "hostler transcode link --new"),
         ],
         help::REMOTE,
@@ -72,7 +72,7 @@ pub enum Verb {
     },
     /// Encode a film again and replace it in the library
     ///
-    /// The film is encoded from its original in the trash, with the current preset.
+    /// The film is encoded with the current preset from its original in the trash, or, with `--from-library`, from the film in the library.
     #[command(after_long_help = help::end(&[("Encode a film again after a change to the preset", "hostler transcode redo casablanca")], help::ALL))]
     Redo {
         /// Id of the film, or a part of its name

@@ -31,8 +31,8 @@ impl Encoder<'_> {
         if let Some(probe) = &probe {
             if let Some(profile @ 5) = probe.dolby_vision() {
                 let reason = format!(
-                    "the film is in Dolby Vision profile {profile}, which can't be encoded: without Dolby Vision, its colors \
-                        are wrong"
+                    "the film is in Dolby Vision profile {profile}: encoding would lose the Dolby Vision data, and its colors \
+                        would be wrong; use a copy in HDR10 or SDR"
                 );
                 return Ok(Err(Flaw::permanent(reason)));
             }

@@ -44,7 +44,7 @@ pub struct WithdrawVerification {
 impl Act for WithdrawVerification {
     fn line(&self) -> String {
         let answers = if self.later { " as soon as an API server answers" } else { "" };
-        format!("mark the cluster as not verified{answers}")
+        format!("withdraw the result of the last verification{answers}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -268,7 +268,7 @@ pub struct ConfigureUnit {
 impl Act for ConfigureUnit {
     fn line(&self) -> String {
         if self.restart {
-            format!("write the configuration of {}, and start it", self.unit)
+            format!("write the configuration of {}, and restart it", self.unit)
         } else {
             format!("write the unit {} and enable it", self.unit)
         }

@@ -173,7 +173,7 @@ impl fmt::Display for Problem {
                 write!(f, "kubelet of {machine} has no serving certificate that the cluster signed: logs and exec of its pods fail")
             }
             Problem::RequestLeft { user, why, .. } => {
-                write!(f, "a request by {user} for a serving certificate is not approved: {why}")
+                write!(f, "hostler does not approve a request by {user} for a serving certificate: {why}")
             }
             Problem::Pressure { node, condition, message } => write!(f, "node {node} has {condition}: {message}"),
             Problem::PodNetwork { machine, fault } => write!(f, "{machine}: {fault}"),

@@ -28,7 +28,7 @@ pub fn read(inventory: &Fields, machines: &Machines, versions: Option<&Versions>
     let field = |name: &str, problems: &mut Problems| section.as_ref()?.get(name, problems);
     let text = |name: &str, problems: &mut Problems| field(name, problems)?.text(problems);
 
-    let label = text("name", problems).map(|text| (name::label(text, "a cluster", problems), text.place));
+    let label = text("name", problems).map(|text| (name::label(text, "the cluster", problems), text.place));
     let name = match label {
         Some((name, _)) => name?.as_str().to_owned(),
         None => "home".to_owned(),

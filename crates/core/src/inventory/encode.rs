@@ -78,7 +78,8 @@ pub struct Films<'a> {
 pub fn check(machines: &Machines, listed: &[(MachineName, Place)], films: &Films, place: Place, problems: &mut Problems) {
     for (name, place) in listed {
         if machines.machines.get(name).is_some_and(|machine| machine.encode.is_none()) {
-            let message = format!("{name} has `encode: false`: remove the machine from this list, or remove `encode` from it");
+            let message =
+                format!("{name} has `encode: false`: remove the machine from this list, or remove `encode: false` from the machine");
             problems.add(*place, message, "");
         }
     }

@@ -21,7 +21,8 @@ pub fn label(text: Text, whose: &str, problems: &mut Problems) -> Option<Machine
     };
     let (place, why) = match wrong {
         _ if characters.is_empty() => (text.place, "is empty".to_owned()),
-        Some(index) => (one(index), format!("has `{}`", shown(&characters[index].to_string()))),
+        Some(index) if characters[index] == ' ' => (one(index), "contains a space".to_owned()),
+        Some(index) => (one(index), format!("contains `{}`", shown(&characters[index].to_string()))),
         None if characters.len() > 63 => (text.place, format!("has {} characters", characters.len())),
         None if characters[0] == '-' => (one(0), "begins with `-`".to_owned()),
         None => (one(characters.len() - 1), "ends with `-`".to_owned()),

@@ -3,7 +3,7 @@
 use super::diagnostic::{Diagnostic, Place, shown};
 use super::schema::{INVENTORY, Key, Kind, Section};
 use super::tree::{Data, Key as TreeKey, Node, Style};
-use crate::words::did_you_mean;
+use crate::words::{did_you_mean, or};
 
 /// All errors, in the order in which they were found; and warnings.
 #[derive(Debug, Default)]
@@ -97,7 +97,8 @@ impl<'a> Fields<'a> {
         let text = plain(field.node);
         let flag = text.and_then(|text| text.parse().ok());
         if flag.is_none() {
-            let message = format!("`{name}` must be `true` or `false`, but this is {}", field.node.what());
+            let what = if let Kind::Either(_) = field.key.kind { "`true`, `false` or a mapping" } else { "`true` or `false`" };
+            let message = format!("`{name}` must be {what}, but this is {}", field.node.what());
             problems.add(at(field.node, field.place), message, field.key.shown());
         }
         flag
@@ -215,7 +216,9 @@ fn places(section: &Section, word: &str) -> Vec<String> {
         return Vec::new();
     }
     let named = sections().into_iter().filter(|section| section.key(word).is_some());
-    named.map(|section| if section.path.is_empty() { "at the top level".to_owned() } else { format!("under `{}`", section.path) }).collect()
+    let place =
+        |section: &Section| if section.path.is_empty() { "at the top level".to_owned() } else { format!("under `{}`", section.path) };
+    named.map(place).collect()
 }
 
 /// All sections of an inventory, each once, outer ones first.
@@ -243,19 +246,24 @@ fn unknown(section: &'static Section, key: &TreeKey, mapping: &[(TreeKey, Node)]
     let guess = match nearest {
         Some(name) => format!(": did you mean `{name}`?"),
         None if !places(section, word).is_empty() => {
-            format!(": it belongs {}", places(section, word).join(" or "))
+            format!(": it belongs {}", or(&places(section, word)))
         }
         None => {
             let names = section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
             format!(": known keys are {names}")
         }
     };
+    let within = if std::ptr::eq(section, &raw const INVENTORY) {
+        "at the top level of the inventory".to_owned()
+    } else {
+        format!("in {}", section.what)
+    };
     let elsewhere = || sections().into_iter().find_map(|section| section.key(word));
     let example = nearest.map_or_else(elsewhere, |name| section.key(name)).map_or_else(String::new, Key::shown);
     if ["token", "password", "passphrase", "secret", "key"].iter().any(|secret| word.to_ascii_lowercase().ends_with(secret)) {
         // Its value stands behind it.
         let place = Place { length: usize::MAX, ..place };
-        return problems.add_secret(place, format!("unknown key `{}` in {}{guess}", shown(word), section.what), example);
+        return problems.add_secret(place, format!("unknown key `{}` {within}{guess}", shown(word)), example);
     }
-    problems.add(place, format!("unknown key `{}` in {}{guess}", shown(word), section.what), example);
+    problems.add(place, format!("unknown key `{}` {within}{guess}", shown(word)), example);
 }

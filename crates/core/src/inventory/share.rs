@@ -35,8 +35,8 @@ fn form(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
             _ if text.text.starts_with('/') => format!("is a path: write `path:{word}` for a folder that is the same on every machine"),
             Some((scheme @ ("smb" | "cifs" | "http" | "https" | "ftp" | "sftp" | "ssh"), _)) => {
                 format!(
-                    "is {scheme}, but hostler mounts only NFS: mount the share on every machine, and write its mount point with \
-                    `path:`"
+                    "is a share of {}, but hostler mounts only NFS: mount the share on every machine, and write `path:/MOUNTPOINT`",
+                    scheme.to_uppercase()
                 )
             }
             Some(("nfs", path)) if path.starts_with('/') && !path.starts_with("//") => {

@@ -335,7 +335,7 @@ fn split(text: Text, problems: &mut Problems) -> Option<u64> {
         Some(_) => problems.add(text.place, format!("`{}` is out of range: write 10s to 600m", shown(text.text)), EXAMPLE),
         None => problems.add(
             text.place,
-            format!("`{}` is not a length: write a number followed by `m` or `s`, from 10s to 600m, or `off`", shown(text.text)),
+            format!("`{}` is not a duration: write a number followed by `m` or `s`, from 10s to 600m, or `off`", shown(text.text)),
             EXAMPLE,
         ),
     }

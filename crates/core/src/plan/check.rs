@@ -208,10 +208,11 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
 /// What another hostler's lock on the machine means for it.
 fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, lock: &LockFact) {
     let Some(age) = lock.age(facts) else {
-        let text = format!(
-            "according to the machine's clock, step {} of run {} started in the future or hours ago, so the lock of that run is ignored",
-            lock.step, lock.run
-        );
+        let when = match facts.clock.saturating_sub(lock.since) {
+            age if age < 0 => "starts in the future: check the clock",
+            _ => "started more than 90 min ago, and no step takes that long",
+        };
+        let text = format!("the lock of run {} is ignored: by the machine's clock, its step {} {when}", lock.run, lock.step);
         planner.warn(Some(name), text);
         return;
     };

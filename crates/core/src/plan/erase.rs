@@ -41,7 +41,7 @@ pub(super) fn plan(
             Some(erase)
         }
         Err(why) => {
-            planner.refuse(Some(name), Why::NoErasure(why.clone()), Hint::Erase(why));
+            planner.refuse(Some(name), Why::NoErasure(why.clone()), Hint::Erase { machine: name.clone(), why });
             None
         }
     };

@@ -214,7 +214,7 @@ fn stage<'a>(planner: &mut Planner<'a>, name: &'a MachineName, os: &Os, installa
             let action = installation.installer.stage(way, order.to_json(), installer::ORDER, Some(host_key));
             planner.step(StepKind::StageInstaller.of(name), name, "the installer will run on the machine itself", action, []);
         }
-        Err(why) => planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall(why)),
+        Err(why) => planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall { machine: name.clone(), why }),
     }
 }
 
@@ -300,7 +300,7 @@ pub(super) fn plan_all(
         } else {
             // All are asked for before the first is changed.
             if let Err(why) = order_for(inventory, name, facts, os, installation) {
-                planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall(why));
+                planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall { machine: name.clone(), why });
             }
             left.push((name, installation));
         }

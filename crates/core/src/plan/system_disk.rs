@@ -71,7 +71,7 @@ impl fmt::Display for NoInstaller {
             NoInstaller::Disk(why) => write!(f, "{why}"),
             NoInstaller::Room(room) => write!(f, "its data partition leaves only {} for the system, which is not enough", size(*room)),
             NoInstaller::SeveralData => write!(f, "its disk has more than one partition named `{DATA}`"),
-            NoInstaller::HostKey => f.write_str("this computer does not know its ed25519 host key, which the new system keeps"),
+            NoInstaller::HostKey => f.write_str("its ed25519 host key, which the new system will keep, is not known to this computer"),
             NoInstaller::LoginKey => {
                 f.write_str("the SSH key that hostler logs in with is not in `os.authorizedKeys`, so the new system would not accept it")
             }
@@ -87,18 +87,24 @@ impl fmt::Display for NoInstaller {
 
 impl NoInstaller {
     /// What to do where a system was to be installed.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            NoInstaller::Architecture => "install its system by hand, then run `hostler rebuild` without `--os`",
+    pub fn hint(&self, machine: &MachineName) -> String {
+        let hint = match self {
+            NoInstaller::Architecture => {
+                return format!("install its system by hand, then run `hostler rebuild {machine}` without `--os`");
+            }
             NoInstaller::SystemDisk | NoInstaller::Memory { .. } => {
-                "run `hostler remove`, then install the machine from a stick: `hostler \
-                provision`"
+                return format!("run `hostler remove {machine}`, then install the machine from a stick: `hostler provision`");
             }
             NoInstaller::Legacy => {
-                "run `hostler remove`, then switch its firmware from Legacy Boot to UEFI, and install the machine from a stick: `hostler \
-                 provision`"
+                return format!(
+                    "run `hostler remove {machine}`, then switch the machine's firmware from Legacy Boot to UEFI, and install it from a \
+                     stick: `hostler provision`"
+                );
             }
-            NoInstaller::Layered => "if everything on this disk may be erased, set `disk: {serial: ...}` for the machine in the inventory",
+            NoInstaller::Layered => {
+                "choose the disk to install on, where everything is erased: set `disk: {serial: SERIAL}` for the machine in the inventory; \
+                 `lsblk --nodeps --output NAME,SERIAL,SIZE` on the machine shows it"
+            }
             NoInstaller::Disk(_) => {
                 "`rebuild --os` installs the new system on the disk of the old one: correct `disk` or `systemSize` in the inventory"
             }
@@ -113,16 +119,22 @@ impl NoInstaller {
             NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => {
                 "move those files to hostler's data partition (/srv) or to another disk, and correct `keep:`"
             }
-        }
+        };
+        hint.to_owned()
     }
 
     /// What to do where the disk was to be erased.
-    pub fn hint_to_erase(&self) -> &'static str {
+    pub fn hint_to_erase(&self, machine: &MachineName) -> String {
         match self {
-            NoInstaller::Disk(_) => "`remove --erase` erases the disk that the system is on: correct `disk` in the inventory",
-            NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => "move those files to another disk, and correct `keep:`",
-            NoInstaller::Layered | NoInstaller::NetworkCard => self.hint(),
-            _ => "run `hostler remove` without `--erase`, then erase the disk by hand",
+            NoInstaller::Disk(_) => "`remove --erase` erases the disk that the system is on: correct `disk` in the inventory".to_owned(),
+            NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => "move those files to another disk, and correct `keep:`".to_owned(),
+            NoInstaller::Layered => {
+                "choose the disk to erase: set `disk: {serial: SERIAL}` for the machine in the inventory; `lsblk --nodeps --output \
+                 NAME,SERIAL,SIZE` on the machine shows it"
+                    .to_owned()
+            }
+            NoInstaller::NetworkCard => self.hint(machine),
+            _ => format!("run `hostler remove {machine}` without `--erase`, then erase the disk by hand"),
         }
     }
 }

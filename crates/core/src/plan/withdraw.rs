@@ -30,7 +30,7 @@ pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
     }
     // While etcd is full nothing can be withdrawn either.
     let at = plan.steps.iter().filter(|step| step.id.kind == StepKind::EtcdSpace).count();
-    let reason = if changes { "the cluster is about to change" } else { "the cluster is about to be verified" };
+    let reason = if changes { "the cluster is about to change" } else { "a verification is about to start" };
     plan.steps.splice(at..at, ids.into_iter().map(|id| first(id, later, reason)));
     graph::reduce(&mut plan.steps);
     plan

@@ -38,13 +38,13 @@ timeout -k 5 60 mount -t nfs -o soft,timeo=100,retrans=2,retry=0,nosuid,nodev,no
 }
 cd "$at"
 mkdir -p "$machine" || {
-    echo "root on this machine can't write to $share: allow it on the server" >&2
+    echo "the folder $machine can't be created on $share: if permission is denied, allow root of this machine to write there, with no_root_squash" >&2
     exit 1
 }
 cd "$machine"
 # A link that others made there would lead into this machine's own folders.
 [ "$(pwd -P)" = "$at/$machine" ] || {
-    echo "$machine on $share is not a folder: delete it" >&2
+    echo "$share/$machine is a symbolic link, not a folder: delete the link" >&2
     exit 1
 }
 names_in "$to" -uid "$(id -u)" | while read -r name; do
