@@ -371,8 +371,8 @@ fn listen(mut pipe: File, most: usize, writer: Duration, silence: Duration) -> i
     Ok(bytes)
 }
 
-/// A path that is to become a folder: nothing, or an empty folder that can be replaced, is there. `other` tells whether a folder with something in it may be
-/// used, too.
+/// A path that is to become a folder: nothing, or an empty folder that can be replaced, is there. `other` tells whether a folder with something
+/// in it may be used, too.
 ///
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`]: something else is there, or nothing can be written there.

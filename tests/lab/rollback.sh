@@ -10,18 +10,14 @@ to=1.36.3
 lab=rollback
 # shellcheck source=tests/lab/rows.sh
 . "$(dirname "$(realpath "$0")")/rows.sh"
-if [ ! -e "${HOSTLER_CACHE:-/var/cache/hostler}/bundles/$from-$(dpkg --print-architecture)" ]; then
-    echo "NOT RUN: there is no bundle of $from; tests/bundle $hostler $from makes one of parts, if they are at hand"
-    exit 0
-fi
+needs_bundle "$from"
 
 node_version() { kubectl get node "$1" -o "'jsonpath={.status.nodeInfo.kubeletVersion}'" 2> /dev/null; }
 has_version() { [ "$(node_version "$1")" = "v$2" ]; }
 # all_of VERSION: kubelets, static pods, kube-proxy and kubeadm's document.
 all_of() {
-    local machine found
-    found=$(kubectl get nodes -o "'jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{\"\\n\"}{end}'" | sort -u)
-    [ "$found" = "v$1" ] || { echo "kubelets are $found" >&2; return 1; }
+    local machine
+    kubelets "$1" || return
     for machine in $control_planes; do
         [ "$(on "$machine" grep -h image: /etc/kubernetes/manifests/*.yaml | grep -c "v$1")" = 3 ] || { echo "static pods of $machine differ" >&2; return 1; }
     done

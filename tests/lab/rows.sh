@@ -64,10 +64,22 @@ wait_for() {
         sleep 0.5
     done
 }
+# needs_bundle VERSION: ends with NOT RUN where the cache has none of it.
+needs_bundle() {
+    [ ! -e "${HOSTLER_CACHE:-/var/cache/hostler}/bundles/$1-$(dpkg --print-architecture)" ] || return 0
+    echo "NOT RUN: there is no bundle of $1; tests/bundle $hostler $1 makes one of parts, if they are at hand"
+    exit 0
+}
 up() { run "${1:-0}" up -i "$inventory" --yes; }
 empty() { up 0 && says "nothing to do"; }
 on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+# kubelets VERSION: all nodes report it.
+kubelets() {
+    local found
+    found=$(kubectl get nodes -o "'jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{\"\\n\"}{end}'" | sort -u)
+    [ "$found" = "v$1" ] || { echo "kubelets are $found" >&2; return 1; }
+}
 ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
 # web VIA REPLICAS LEAST PAUSE [TOLERATIONS]: a Service of that many replicas on port 30080, of which LEAST are never evicted, as web.yaml says.
 web() {

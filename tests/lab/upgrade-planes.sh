@@ -10,10 +10,7 @@ lab=upgradeplanes
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=tests/lab/rows.sh
 . "$here/rows.sh"
-if [ ! -e "${HOSTLER_CACHE:-/var/cache/hostler}/bundles/$from-$(dpkg --print-architecture)" ]; then
-    echo "NOT RUN: there is no bundle of $from; tests/bundle $hostler $from makes one of parts, if they are at hand"
-    exit 0
-fi
+needs_bundle "$from"
 vip=10.77.0.200
 asked=("https://$vip:6443/livez" http://10.77.0.1{1,2,3,4,5}:30080/who)
 all_answer() { "$hostler" lab exec -- curl --silent --fail --insecure --max-time 5 "${asked[@]}" > /dev/null; }
@@ -35,7 +32,7 @@ run 0 upgrade -i "$inventory" --to "$to" --yes
 touch "$work/stop"
 wait "$asks"
 sed 's/^/          /' "$work/asked"
-[ "$(kubectl get nodes -o "'jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{\"\\n\"}{end}'" | sort -u)" = "v$to" ]
+kubelets "$to"
 members twilightsparkle 3
 empty
 tail -n 1 "$work/asked" | awk '{ exit !($1 > 0 && $3 == 0 && $(NF - 1) <= 5) }'

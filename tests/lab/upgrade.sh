@@ -9,17 +9,8 @@ to=1.36.3
 lab=upgrade
 # shellcheck source=tests/lab/rows.sh
 . "$(dirname "$(realpath "$0")")/rows.sh"
-if [ ! -e "${HOSTLER_CACHE:-/var/cache/hostler}/bundles/$from-$(dpkg --print-architecture)" ]; then
-    echo "NOT RUN: there is no bundle of $from; tests/bundle $hostler $from makes one of parts, if they are at hand"
-    exit 0
-fi
+needs_bundle "$from"
 
-# kubelets VERSION: all nodes report it.
-kubelets() {
-    local found
-    found=$(kubectl get nodes -o "'jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{\"\\n\"}{end}'" | sort -u)
-    [ "$found" = "v$1" ] || { echo "kubelets are $found" >&2; return 1; }
-}
 # uid: changes when a pod is made anew.
 uid() { kubectl get pod "$1" -o "'jsonpath={.metadata.uid} {.status.containerStatuses[0].restartCount}'"; }
 

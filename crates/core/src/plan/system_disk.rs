@@ -1,5 +1,6 @@
 //! The disk that a machine's system is on, as the installer in memory is to find it, and what keeps it from working on that disk.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::action::reinstall::{Loaders, SentFile, StageInstaller, Way};
@@ -87,57 +88,55 @@ impl fmt::Display for NoInstaller {
 
 impl NoInstaller {
     /// What to do where a system was to be installed.
-    pub fn hint(&self, machine: &MachineName) -> String {
-        let hint = match self {
-            NoInstaller::Architecture => {
-                return format!("install its system by hand, then run `hostler rebuild {machine}` without `--os`");
-            }
+    pub fn hint(&self, machine: &MachineName) -> Cow<'static, str> {
+        match self {
+            NoInstaller::Architecture => format!("install its system by hand, then run `hostler rebuild {machine}` without `--os`").into(),
             NoInstaller::SystemDisk | NoInstaller::Memory { .. } => {
-                return format!("run `hostler remove {machine}`, then install the machine from a stick: `hostler provision`");
+                format!("run `hostler remove {machine}`, then install the machine from a stick: `hostler provision`").into()
             }
-            NoInstaller::Legacy => {
-                return format!(
-                    "run `hostler remove {machine}`, then switch the machine's firmware from Legacy Boot to UEFI, and install it from a \
-                     stick: `hostler provision`"
-                );
-            }
-            NoInstaller::Layered => {
-                "choose the disk to install on, where everything is erased: set `disk: {serial: SERIAL}` for the machine in the inventory; \
-                 `lsblk --nodeps --output NAME,SERIAL,SIZE` on the machine shows it"
-            }
+            NoInstaller::Legacy => format!(
+                "run `hostler remove {machine}`, then switch the machine's firmware from Legacy Boot to UEFI, and install it from a stick: \
+                 `hostler provision`"
+            )
+            .into(),
+            NoInstaller::Layered => format!("choose the disk to install on, where everything is erased: {NAME_DISK}").into(),
             NoInstaller::Disk(_) => {
-                "`rebuild --os` installs the new system on the disk of the old one: correct `disk` or `systemSize` in the inventory"
+                "`rebuild --os` installs the new system on the disk of the old one: correct `disk` or `systemSize` in the inventory".into()
             }
-            NoInstaller::Room(_) => "move the data away and delete the data partition; the next installation creates a new one",
-            NoInstaller::SeveralData => "rename all but the one to keep, with `sgdisk --change-name`",
+            NoInstaller::Room(_) => "move the data away and delete the data partition; the next installation creates a new one".into(),
+            NoInstaller::SeveralData => "rename all but the one to keep, with `sgdisk --change-name`".into(),
             NoInstaller::HostKey => {
-                "run `ssh-keygen -A` on the machine if it has no ed25519 key; then set `hostKey` in the inventory to the fingerprint of \
-                 /etc/ssh/ssh_host_ed25519_key.pub"
+                "run `ssh-keygen -A` on the machine if it has no ed25519 key; then set `hostKey` in the inventory to the \
+                fingerprint of /etc/ssh/ssh_host_ed25519_key.pub"
+                    .into()
             }
-            NoInstaller::LoginKey => "add the public key to `os.authorizedKeys` in the inventory; `ssh -v` shows which key is accepted now",
-            NoInstaller::NetworkCard => "set `mac` in the inventory to the MAC address of the network card that has the machine's address",
+            NoInstaller::LoginKey => {
+                "add the public key to `os.authorizedKeys` in the inventory; `ssh -v` shows which key is accepted now".into()
+            }
+            NoInstaller::NetworkCard => {
+                "set `mac` in the inventory to the MAC address of the network card that has the machine's address".into()
+            }
             NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => {
-                "move those files to hostler's data partition (/srv) or to another disk, and correct `keep:`"
+                "move those files to hostler's data partition (/srv) or to another disk, and correct `keep:`".into()
             }
-        };
-        hint.to_owned()
+        }
     }
 
     /// What to do where the disk was to be erased.
-    pub fn hint_to_erase(&self, machine: &MachineName) -> String {
+    pub fn hint_to_erase(&self, machine: &MachineName) -> Cow<'static, str> {
         match self {
-            NoInstaller::Disk(_) => "`remove --erase` erases the disk that the system is on: correct `disk` in the inventory".to_owned(),
-            NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => "move those files to another disk, and correct `keep:`".to_owned(),
-            NoInstaller::Layered => {
-                "choose the disk to erase: set `disk: {serial: SERIAL}` for the machine in the inventory; `lsblk --nodeps --output \
-                 NAME,SERIAL,SIZE` on the machine shows it"
-                    .to_owned()
-            }
+            NoInstaller::Disk(_) => "`remove --erase` erases the disk that the system is on: correct `disk` in the inventory".into(),
+            NoInstaller::Kept(_) | NoInstaller::KeptSomewhere(_) => "move those files to another disk, and correct `keep:`".into(),
+            NoInstaller::Layered => format!("choose the disk to erase: {NAME_DISK}").into(),
             NoInstaller::NetworkCard => self.hint(machine),
-            _ => format!("run `hostler remove {machine}` without `--erase`, then erase the disk by hand"),
+            _ => format!("run `hostler remove {machine}` without `--erase`, then erase the disk by hand").into(),
         }
     }
 }
+
+/// How to name a disk that hostler does not choose itself.
+const NAME_DISK: &str =
+    "set `disk: {serial: SERIAL}` for the machine in the inventory; `lsblk --nodeps --output NAME,SERIAL,SIZE` on the machine shows it";
 
 /// What the installer is told of its machine.
 pub(super) struct Target {
