@@ -104,7 +104,13 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         let reason = match live {
             Some(live) => Some(live.into_owned()),
             // What concerns all machines is `up`'s: this one takes what the cluster has.
-            None if !known && planner.only.is_some() => continue,
+            None if !known && planner.only.is_some() => {
+                if document == Document::Kubelet {
+                    let kept = cluster.record.get(&Record::Document(document)).cloned();
+                    sums.insert(document, (kept.unwrap_or(sum), id.if_planned()));
+                }
+                continue;
+            }
             None if !known => Some(format!("{} in the cluster differs from the inventory", document.kind())),
             None => None,
         };
