@@ -117,7 +117,12 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         agreed(file, found.len(), "pass `--yes` to write the inventory without asking", reporter).await?;
     }
     place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))?;
-    reporter.result(&format!("wrote {}; `hostler plan` shows what `hostler up` would do", file.display())).await;
+    let wrote = format!(
+        "wrote {}; `hostler plan` shows what `hostler up` would do\nreserve each address for its MAC address in the router: a cluster's machines must keep \
+         their addresses",
+        file.display()
+    );
+    reporter.result(&wrote).await;
     Ok(())
 }
 

@@ -225,6 +225,7 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
             system_size: os.system_size,
             wipe: wipe.contains(name),
             updates: os.updates,
+            network: order::Network::of(&os.network, machine.address),
         };
         planned.push(Planned { mac: mac.clone(), order, target, key });
     }
@@ -251,7 +252,11 @@ fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, plann
         let disk = disk(&one.order.disk);
         let state = if one.order.wipe { "which is erased, except for hostler's data partition" } else { "only if it is empty" };
         let address = inventory.machines.get(&one.order.name).map(|machine| machine.address.to_string()).unwrap_or_default();
-        text += &format!("  {} ({}): on {disk}, {state}; your router must assign {address} to the machine\n", one.order.name, one.mac);
+        let network = match one.order.network {
+            order::Network::Dhcp => format!("your router must assign {address} to the machine"),
+            order::Network::Own { .. } => format!("the machine sets its address {address}, which your router must assign to no other"),
+        };
+        text += &format!("  {} ({}): on {disk}, {state}; {network}\n", one.order.name, one.mac);
     }
     let others: BTreeMap<&MachineName, ()> =
         inventory.machines.iter().filter(|(_, machine)| machine.mac.is_none()).map(|(name, _)| (name, ())).collect();

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use hostler_core::digest::hex;
-use hostler_core::install::order::{Image, Machine};
+use hostler_core::install::order::{Image, Machine, Network};
 use hostler_core::protocol::path;
 use hostler_core::{quantity, template};
 use nix::mount::{MsFlags, mount, umount};
@@ -109,8 +109,14 @@ impl<'a> System<'a> {
         let keys: String = machine.authorized_keys.iter().map(|key| format!("{key}\n")).collect();
         write_new(&target.join(path::NEW_AUTHORIZED_KEYS.trim_start_matches('/')), keys.as_bytes(), 0o600)?;
         let Partitions { system, data, format_data, .. } = self.partitions;
+        let network = match &machine.network {
+            Network::Dhcp => None,
+            Network::Own { address, gateway, nameservers } => {
+                Some(json!({ "address": address, "gateway": gateway, "nameservers": nameservers }))
+            }
+        };
         let values = json!({
-            "name": machine.name, "user": machine.user, "mac": mac, "updates": machine.updates,
+            "network": network, "name": machine.name, "user": machine.user, "mac": mac, "updates": machine.updates,
             "system": system, "data": data.as_deref().unwrap_or_default(), "format_data": format_data,
             "rejoins": rejoins,
         });

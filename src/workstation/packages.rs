@@ -1,6 +1,7 @@
 //! Packages that hostler needs on this computer, from its distribution.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hostler_core::failure::{ExitStatus, Failure};
@@ -63,6 +64,14 @@ fn is_dpkg_interrupted() -> bool {
     entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| is_number(&name))
 }
 
+/// How long apt may be in use by others.
+const LOCK_LIMIT: Duration = Duration::from_secs(300);
+
+/// Whether apt-get failed because another program holds one of its locks, as it says with `LC_ALL=C`.
+fn is_locked(error: &anyhow::Error) -> bool {
+    error.to_string().contains("E: Could not get lock ")
+}
+
 /// Installs what is missing of `needed` for `whom`, as a task.
 ///
 /// # Errors
@@ -83,12 +92,21 @@ pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()>
     let what = format!("install on this computer: apt-get install {}", packages.join(" "));
     task(events, "packages", &what, async |task| {
         let mut progress = apt::Progress::default();
-        stream(&mut program("apt-get", ["update"]), |line| progress.report(line, &task)).await?;
+        let waits_until = Instant::now() + LOCK_LIMIT;
+        // Unlike `install`, `update` does not wait for who has the lock: a daily update of packages, or another run.
+        while let Err(error) = stream(&mut program("apt-get", ["update"]), |line| progress.report(line, &task)).await {
+            if !is_locked(&error) || Instant::now() >= waits_until {
+                return Err(error);
+            }
+            task.line("waiting for another program that is using apt");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
         if is_dpkg_interrupted() {
             task.line("finish an earlier package installation that was interrupted");
             stream(&mut program("dpkg", ["--configure", "-a"]), |line| progress.report(line, &task)).await?;
         }
-        let mut command = program("apt-get", ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "install"]);
+        let lock_limit = format!("DPkg::Lock::Timeout={}", LOCK_LIMIT.as_secs());
+        let mut command = program("apt-get", ["--yes", "--no-install-recommends", "-o", &lock_limit, "install"]);
         command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
         stream(&mut command, |line| progress.report(line, &task)).await
     })
@@ -98,6 +116,15 @@ pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As apt 2.6 says it.
+    #[test]
+    fn a_lock_of_another_program_is_waited_for_and_nothing_else() {
+        let failed = |last: &str| anyhow::anyhow!("`apt-get update` failed (exit status: 100); its last output:\n  {last}");
+        assert!(is_locked(&failed("E: Could not get lock /var/lib/apt/lists/lock. It is held by process 17898 (apt-get)")));
+        assert!(!is_locked(&failed("E: Could not open lock file /var/lib/apt/lists/lock - open (13: Permission denied)")));
+        assert!(!is_locked(&failed("E: Unable to locate package mmdebstrap")));
+    }
 
     #[test]
     fn a_package_is_missing_once_however_many_of_its_programs_are() {

@@ -34,11 +34,19 @@ MACAddress={{ mac }}
 Kind=!*
 
 [Network]
+{% if network %}
+Address={{ network.address }}
+Gateway={{ network.gateway }}
+{% for nameserver in network.nameservers %}
+DNS={{ nameserver }}
+{% endfor %}
+{% else %}
 DHCP=yes
 
 [DHCPv4]
 # The router knows the machine by its MAC address.
 ClientIdentifier=mac
+{% endif %}
 END
 
 keys=/etc/ssh/ssh_host_ed25519_key

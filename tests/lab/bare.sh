@@ -51,7 +51,9 @@ says_not "swap is on"
 on_machine 'echo films | sudo tee /srv/films > /dev/null && sync'
 first=$(on_machine cat /etc/machine-id)
 
-row "rebuild --os, with no stick: the firmware starts the installer, once; /srv and the host key stay, and all else is new"
+row "rebuild --os, with no stick: the firmware starts the installer, once; /srv and the host key stay, all else is new, and it sets its address"
+on_machine 'ip -4 -oneline address show scope global dynamic' | grep -qF 10.0.2.15/24
+echo '  network: {subnet: 10.0.2.0/24, gateway: 10.0.2.2, nameservers: [10.0.2.3]}' >> "$work/alone.yaml"
 on_machine 'echo old | sudo tee /etc/old > /dev/null'
 : > "$work/serial"
 started=$(date +%s)
@@ -74,6 +76,9 @@ on_machine 'sudo efibootmgr' > "$work/entries"
 grep -q debian "$work/entries"
 # Neither its entry nor what is to be started next is left.
 [ "$(grep -c 'hostler-install\|BootNext' "$work/entries")" = 0 ]
+on_machine 'ip -4 -oneline address show scope global permanent' | grep -qF 10.0.2.15/24
+on_machine 'ip -4 route show default' | grep -F 'via 10.0.2.2 ' | grep -q 'proto static'
+on_machine 'resolvectl dns' | grep -qF 10.0.2.3
 on_machine '[ ! -e /etc/old ] && sudo -n true && findmnt /srv > /dev/null && [ -z "$(systemctl --failed --quiet)" ]'
 grep -qF '[integrity]' <(on_machine cat /sys/kernel/security/lockdown)
 

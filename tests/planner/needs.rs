@@ -64,7 +64,8 @@ fn implied(plan: &Plan) -> Vec<String> {
 pub fn restarts(action: &Action, joined: bool) -> bool {
     match action {
         Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
-        Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && joined,
+        // No pod depends on a timer.
+        Action::ConfigureUnit(ConfigureUnit { unit, restart, .. }) => *restart && joined && unit.ends_with(".service"),
         _ => false,
     }
 }

@@ -1,11 +1,13 @@
 //! What the installer is ordered to do: one file, for all machines that it may meet. It is read strictly: a wrong one is not followed in part.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Wish;
-use crate::inventory::{DiskRule, MachineName, Updates};
+use crate::inventory::{self, DiskRule, MachineName, Updates};
 
 /// Changes when older installers would misunderstand an order.
 const VERSION: u32 = 1;
@@ -67,6 +69,44 @@ pub struct Machine {
     pub system_size: u64,
     pub wipe: bool,
     pub updates: Updates,
+    pub network: Network,
+}
+
+/// How the new system gets its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub enum Network {
+    /// By DHCP, with its MAC address.
+    Dhcp,
+    /// It sets it.
+    Own {
+        /// With the prefix length of its subnet.
+        address: IpNet,
+        gateway: IpAddr,
+        /// Never empty.
+        nameservers: Vec<IpAddr>,
+    },
+}
+
+impl Network {
+    fn is_whole(&self) -> bool {
+        match self {
+            Network::Dhcp => true,
+            Network::Own { address, gateway, nameservers } => address.contains(gateway) && !nameservers.is_empty(),
+        }
+    }
+
+    /// Of the machine with this address, as the inventory says.
+    pub fn of(network: &inventory::Network, address: IpAddr) -> Network {
+        match network {
+            inventory::Network::Own(own) => {
+                // The prefix length is that of another address of the same family.
+                let address = IpNet::new(address, own.subnet.prefix_len()).unwrap_or(own.subnet);
+                Network::Own { address, gateway: own.gateway, nameservers: own.nameservers.clone() }
+            }
+            inventory::Network::Dhcp => Network::Dhcp,
+        }
+    }
 }
 
 impl Machine {
@@ -107,6 +147,8 @@ impl Order {
             .all(|machine| !machine.authorized_keys.is_empty() && machine.authorized_keys.iter().all(|key| line(key)))
         {
             "the keys of a machine"
+        } else if !order.machines.values().all(|machine| machine.network.is_whole()) {
+            "the network of a machine"
         } else {
             return Ok(order);
         };
@@ -174,6 +216,7 @@ mod tests {
             "machines": {"52:54:00:12:34:56": {
                 "name": "twilightsparkle", "user": "ada", "authorizedKeys": ["ssh-ed25519 AAAA ada"], "hostKey": "-----BEGIN", "disk": "only",
                 "systemSize": 64_000_000_000_u64, "wipe": false, "updates": "security",
+                "network": {"own": {"address": "192.168.1.11/24", "gateway": "192.168.1.1", "nameservers": ["192.168.1.1"]}},
             }},
         })
     }
@@ -219,6 +262,10 @@ mod tests {
             (format!("{machine}/disk"), json!("any")),
             (format!("{machine}/disk"), json!({"serial": "a", "wwid": "b"})),
             (format!("{machine}/wipe"), json!("yes")),
+            (format!("{machine}/network"), json!("static")),
+            (format!("{machine}/network/own/address"), json!("192.168.1.11\nDHCP=yes")),
+            (format!("{machine}/network/own/nameservers"), json!([])),
+            (format!("{machine}/network/own/gateway"), json!("fd00::1")),
             (format!("{machine}/systemSize"), json!(-1)),
         ] {
             let mut order = right();

@@ -91,7 +91,7 @@ fn inventory(
     let snapshots = cluster::snapshots(&fields, pods, problems);
     let notify = notify::read(&fields, read, problems);
     let transcode = transcode::read(&fields, &machines, pods, read, problems);
-    let os = os::read(&fields, problems);
+    let os = os::read(&fields, &machines, problems);
     let kubeadm = fragment::kubeadm(&fields, problems);
     let containerd = fragment::containerd(&fields, problems);
     let ignore_preflight_errors = fragment::ignored(&fields, problems);

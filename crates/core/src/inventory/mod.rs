@@ -47,7 +47,7 @@ pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
 pub use name::is_host;
 pub use notify::{Address, Notify};
-pub use os::{DiskRule, Os, RELEASE, Updates};
+pub use os::{DiskRule, Network, Os, OwnNetwork, RELEASE, Updates};
 pub use path::within;
 pub use token::NoToken;
 pub use transcode::{Token, TokenFile, Transcode};

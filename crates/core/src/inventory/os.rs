@@ -1,10 +1,15 @@
 //! `os`: the system that hostler installs on machines with an empty disk.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::diagnostic::shown;
+use super::machine::Machines;
 use super::read::{Field, Fields, Problems, Text, at};
-use super::schema::{DISK, OS};
+use super::schema::{DISK, NETWORK, OS};
 use super::tree::Data;
-use super::{connection, size};
+use super::{connection, size, subnet};
 use crate::words::did_you_mean;
 
 /// How to install Debian on machines.
@@ -19,6 +24,26 @@ pub struct Os {
     /// Lines of `authorized_keys`: type, key and comment. Never empty.
     pub authorized_keys: Vec<String>,
     pub updates: Updates,
+    pub network: Network,
+}
+
+/// How an installed system gets its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// The router assigns it, by MAC address.
+    Dhcp,
+    /// The system sets the one in the inventory.
+    Own(OwnNetwork),
+}
+
+/// The network of machines that set their own addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnNetwork {
+    /// All machines and the gateway are in it.
+    pub subnet: IpNet,
+    pub gateway: IpAddr,
+    /// Never empty.
+    pub nameservers: Vec<IpAddr>,
 }
 
 /// Which disk of a machine is written to.
@@ -50,7 +75,7 @@ const SYSTEM_SIZE: u64 = 64_000_000_000;
 /// Images, logs and one upgrade of the system need about half of it.
 const LEAST_SYSTEM_SIZE: u64 = 16_000_000_000;
 
-pub fn read(inventory: &Fields, problems: &mut Problems) -> Option<Os> {
+pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) -> Option<Os> {
     let field = inventory.get("os", problems)?;
     let fields = Fields::read(field.node, field.place, &OS, problems)?;
     let release = fields.choice("release", problems).unwrap_or(RELEASE).to_owned();
@@ -60,7 +85,52 @@ pub fn read(inventory: &Fields, problems: &mut Problems) -> Option<Os> {
     });
     let keys = authorized_keys(&fields, problems);
     let updates = if fields.choice("updates", problems) == Some("none") { Updates::None } else { Updates::Security };
-    Some(Os { release, disk: disk?, system_size: system_size?, authorized_keys: keys?, updates })
+    let network = fields.get("network", problems).map_or(Some(Network::Dhcp), |field| network(field, machines, problems));
+    Some(Os { release, disk: disk?, system_size: system_size?, authorized_keys: keys?, updates, network: network? })
+}
+
+fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option<Network> {
+    if !matches!(field.node.data, Data::Mapping(_)) {
+        let text = field.text(problems)?;
+        if text.text == "dhcp" {
+            return Some(Network::Dhcp);
+        }
+        let guess = did_you_mean(text.text, ["dhcp"]);
+        let message =
+            format!("`network` must be `dhcp`, or a mapping with `subnet` and `gateway`, but this is `{}`{guess}", shown(text.text));
+        problems.add(text.place, message, field.key.shown());
+        return None;
+    }
+    let fields = Fields::read(field.node, field.place, &NETWORK, problems)?;
+    let subnet = fields.text("subnet", problems).and_then(|text| Some((subnet::lan(text, problems)?, text.place)));
+    let gateway = fields
+        .text("gateway", problems)
+        .and_then(|text| Some((subnet::address(text, "gateway: 192.168.1.1", "the gateway", problems)?, text.place)));
+    let texts = fields.texts("nameservers", problems);
+    let before = problems.found.len();
+    let mut nameservers: Vec<IpAddr> = texts
+        .iter()
+        .filter_map(|text| subnet::address(*text, "nameservers: [192.168.1.1]", "a DNS server of the machines", problems))
+        .collect();
+    let ((subnet, subnet_place), (gateway, gateway_place)) = (subnet?, gateway?);
+    if !subnet.contains(&gateway) {
+        problems.add(gateway_place, format!("the gateway {gateway} is not in the subnet {subnet}"), "");
+    }
+    for (name, machine) in &machines.machines {
+        if !subnet.contains(&machine.address) {
+            let message = format!(
+                "the subnet {subnet} does not contain the address of {name}, {}: correct one of them, or write `network: dhcp`",
+                machine.address
+            );
+            problems.add(subnet_place, message, "");
+        } else if machine.address == gateway {
+            problems.add(gateway_place, format!("the gateway has the address of {name}, {gateway}"), "");
+        }
+    }
+    if nameservers.is_empty() {
+        nameservers.push(gateway);
+    }
+    (problems.found.len() == before).then_some(Network::Own(OwnNetwork { subnet, gateway, nameservers }))
 }
 
 /// A rule for the disk: of `os`, or of a machine.

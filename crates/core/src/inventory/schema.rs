@@ -10,7 +10,7 @@ pub use forms::VERSION;
 use forms::*;
 pub use notify::NOTIFY;
 use os::OS_DISK;
-pub use os::{DISK, OS};
+pub use os::{DISK, NETWORK, OS};
 pub use transcode::{ENCODE, FOLDER, MEDIA_SERVER, NOTIFY_FILMS, ORIGINALS, OWNER, PAGE, TRANSCODE};
 
 /// A mapping with known keys.

@@ -49,6 +49,24 @@ fn without_leading_zeros(text: &str) -> Option<IpAddr> {
     parts.join(".").parse().ok()
 }
 
+/// The subnet of a local network; reports an error otherwise.
+pub fn lan(text: Text, problems: &mut Problems) -> Option<IpNet> {
+    const EXAMPLE: &str = "subnet: 192.168.1.0/24";
+    let word = shown(text.text);
+    let why = match text.text.parse::<IpNet>() {
+        Err(_) if text.text.parse::<IpAddr>().is_ok() => "is an address: append `/` and the prefix length".to_owned(),
+        Err(_) => "is not a subnet: write an address, `/` and the prefix length".to_owned(),
+        Ok(net) if net.addr() != net.network() => format!("has host bits set: did you mean `{}`?", net.trunc()),
+        Ok(net) if net.prefix_len() == 0 => "is every address: write the subnet of the machines' network".to_owned(),
+        Ok(net) if net.max_prefix_len() - net.prefix_len() < 3 => {
+            format!("is too small for machines and their router: the prefix length can be {} at most", net.max_prefix_len() - 3)
+        }
+        Ok(net) => return Some(net),
+    };
+    problems.add(text.place, format!("`{word}` {why}"), EXAMPLE);
+    None
+}
+
 /// A subnet for pods or Services with a size that Kubernetes supports; reports an error otherwise.
 pub fn subnet(text: Text, key: &str, room: &Room, problems: &mut Problems) -> Option<IpNet> {
     let example = |family: &IpNet| room.example(key, family);

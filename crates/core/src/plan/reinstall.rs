@@ -251,6 +251,7 @@ fn order_for(
         system_size: os.system_size,
         wipe: true,
         updates: os.updates,
+        network: inventory.machines.get(name).map_or(order::Network::Dhcp, |machine| order::Network::of(&os.network, machine.address)),
     };
     let order = Order::new(installation.installer.id.clone(), installation.image.clone(), BTreeMap::from([(target.mac, machine)]));
     Ok((order, system.host_key.clone()))

@@ -89,6 +89,11 @@ pub const SERVICE_SUBNET: Form = Form {
         "/(10[89]|11[0-9]|12[0-4]))$"
     ),
 };
+/// Of machines: it has room for two of them and their router.
+pub const LAN_SUBNET: Form = Form {
+    what: "a subnet",
+    pattern: concat!("^", no_special!(), "(", v4!(), "/([1-9]|[12][0-9])|", v6!(), "/([1-9]|[1-9][0-9]|1[01][0-9]|12[0-5]))$"),
+};
 /// What a shell takes for more than letters is in no name of a user: `proxyCommand` may be given it.
 pub const USER: Form = Form { what: "a user", pattern: "^(?!-)[^\\s\\x00-\\x1f@:/'`\"$;&<>|(){}]*[^\\s\\x00-\\x1f@:/'`\"$;&<>|(){}\\\\]$" };
 pub const FILE: Form = Form { what: "a file", pattern: "" };

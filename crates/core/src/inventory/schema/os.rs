@@ -1,6 +1,6 @@
 //! `os`.
 
-use super::forms::{BY_PATH, PUBLIC_KEY, SERIAL, SIZE, WWID};
+use super::forms::{ADDRESS, BY_PATH, LAN_SUBNET, PUBLIC_KEY, SERIAL, SIZE, WWID};
 use super::{Key, Kind, Rule, Section};
 
 pub const OS_DISK: Key = Key {
@@ -51,6 +51,48 @@ pub static OS: Section = Section {
             default: "`security`",
             doc: "Which updates the machine installs by itself.",
             example: "security",
+        },
+        Key {
+            name: "network",
+            kind: Kind::Either(&[Kind::Word("the router assigns addresses", &["dhcp"]), Kind::Object(&NETWORK)]),
+            required: false,
+            default: "`dhcp`",
+            doc: "How a machine gets its address. With `dhcp`, reserve each machine's `address` for its MAC address in the router. With a \
+                mapping, the installed system sets the `address` of its machine itself.",
+            example: "{ subnet: 192.168.1.0/24, gateway: 192.168.1.1 }",
+        },
+    ],
+    rules: &[],
+};
+
+pub static NETWORK: Section = Section {
+    what: "`network`",
+    path: "os.network",
+    doc: "The network of the machines, for systems that set their own address.",
+    keys: &[
+        Key {
+            name: "subnet",
+            kind: Kind::Text(&LAN_SUBNET),
+            required: true,
+            default: "",
+            doc: "The subnet, which must contain the address of every machine in the inventory.",
+            example: "192.168.1.0/24",
+        },
+        Key {
+            name: "gateway",
+            kind: Kind::Text(&ADDRESS),
+            required: true,
+            default: "",
+            doc: "The router's address in this subnet.",
+            example: "192.168.1.1",
+        },
+        Key {
+            name: "nameservers",
+            kind: Kind::Filled(&Kind::List(&Kind::Text(&ADDRESS))),
+            required: false,
+            default: "the gateway",
+            doc: "The addresses of DNS servers.",
+            example: "[192.168.1.1]",
         },
     ],
     rules: &[],
