@@ -32,17 +32,19 @@ port=$((20000 + $$ % 10000))
 cable=(-netdev "user,id=cable,hostfwd=tcp:127.0.0.1:$port-:22")
 # MB.
 memory=2048
+# Where its disk, its firmware's variables, its stick and what its screen shows are.
+here=$work
 # What QEMU is started with: a command that is followed by another.
 inside=()
 # More devices.
 devices=()
-cat > "$work/proxy" << END
+cat > "$here/proxy" << END
 #!/bin/bash
 exec 3<> /dev/tcp/127.0.0.1/$port
 cat <&3 &
 cat >&3
 END
-chmod +x "$work/proxy"
+chmod +x "$here/proxy"
 
 # Writes the inventory for that machine alone.
 alone() {
@@ -61,14 +63,14 @@ start() {
     local disk=1 stick=2
     started_with=("$@")
     [ "$1" = disk ] || disk=3
-    : > "$work/serial"
+    : > "$here/serial"
     setpriv --pdeathsig KILL "${inside[@]}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" -nodefaults \
         -display none -vga std -machine q35,smm=on -global driver=cfi.pflash01,property=secure,value=on \
-        -drive "if=pflash,format=raw,readonly=on,file=$firmware/OVMF_CODE_4M.ms.fd" -drive "if=pflash,format=raw,file=$work/variables" \
-        -serial "file:$work/serial" -device qemu-xhci,id=usb \
-        -drive "if=none,id=stick,format=raw,file=$work/stick.img" -device "usb-storage,bus=usb.0,drive=stick,bootindex=$stick" \
-        -drive "if=none,id=disk,format=raw,file=$work/disk" -device "nvme,drive=disk,serial=BARE1,bootindex=$disk" \
-        "${cable[@]}" -device "virtio-net-pci,netdev=cable,mac=${2:-$mac},romfile=" "${devices[@]}" > "$work/qemu" 2>&1 < /dev/null &
+        -drive "if=pflash,format=raw,readonly=on,file=$firmware/OVMF_CODE_4M.ms.fd" -drive "if=pflash,format=raw,file=$here/variables" \
+        -serial "file:$here/serial" -device qemu-xhci,id=usb \
+        -drive "if=none,id=stick,format=raw,file=$here/stick.img" -device "usb-storage,bus=usb.0,drive=stick,bootindex=$stick" \
+        -drive "if=none,id=disk,format=raw,file=$here/disk" -device "nvme,drive=disk,serial=BARE1,bootindex=$disk" \
+        "${cable[@]}" -device "virtio-net-pci,netdev=cable,mac=${2:-$mac},romfile=" "${devices[@]}" > "$here/qemu" 2>&1 < /dev/null &
     qemu=$!
 }
 # Pulls the plug.
@@ -77,55 +79,55 @@ cut_power() {
     wait "$qemu" 2> /dev/null || true
 }
 blank_disk() {
-    rm -f "$work/disk"
-    truncate --size 20G "$work/disk"
+    rm -f "$here/disk"
+    truncate --size 20G "$here/disk"
 }
-new_firmware() { cp "$firmware/OVMF_VARS_4M.ms.fd" "$work/variables"; }
+new_firmware() { cp "$firmware/OVMF_VARS_4M.ms.fd" "$here/variables"; }
 # Fails if QEMU ended. On a busy computer the kernel may find that its emulated timer does not work, before it begins anything else: once more.
 runs() {
-    kill -0 "$qemu" || { cat "$work/qemu" >&2; exit 1; }
-    if grep -qaF 'IO-APIC + timer' "$work/serial"; then
+    kill -0 "$qemu" || { cat "$here/qemu" >&2; exit 1; }
+    if grep -qaF 'IO-APIC + timer' "$here/serial"; then
         cut_power
         start "${started_with[@]}"
     fi
 }
-shown() { runs && grep -qaF -- "$1" "$work/serial"; }
+shown() { runs && grep -qaF -- "$1" "$here/serial"; }
 # shows SECONDS TEXT: on the machine's screen, within that time.
-shows() { wait_for "$1" "the screen to show: $2" shown "$2" || { tail -c 3000 "$work/serial" >&2; return 1; }; }
-shows_not() { ! grep -qaF -- "$1" "$work/serial" || { echo "shown: $1" >&2; return 1; }; }
-mark() { mtype -i "$work/stick.img@@1M" "::/hostler/marks/${mac//:/-}" 2> /dev/null; }
-written() { stat --format %Y.%y "$work/disk"; }
+shows() { wait_for "$1" "the screen to show: $2" shown "$2" || { tail -c 3000 "$here/serial" >&2; return 1; }; }
+shows_not() { ! grep -qaF -- "$1" "$here/serial" || { echo "shown: $1" >&2; return 1; }; }
+mark() { mtype -i "$here/stick.img@@1M" "::/hostler/marks/${mac//:/-}" 2> /dev/null; }
+written() { stat --format %Y.%y "$here/disk"; }
 # Only the host key that hostler made is accepted.
 on_machine() {
     ssh -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$HOME/.ssh/known_hosts" \
-        -o "ProxyCommand=$work/proxy" -i "$identity" "$login@$address" "$@" 2> "$work/ssh"
+        -o "ProxyCommand=$here/proxy" -i "$identity" "$login@$address" "$@" 2> "$work/ssh"
 }
 answers() { runs && on_machine true; }
 # answers_anew ID: with another system than the one with this machine-id.
 answers_anew() { runs && id=$(on_machine cat /etc/machine-id) && [ -n "$id" ] && [ "$id" != "$1" ]; }
 # Nothing can be started from the disk.
 starts_nothing() {
-    mv "$work/stick.img" "$work/stick.used"
-    truncate --size 64M "$work/stick.img"
+    mv "$here/stick.img" "$here/stick.used"
+    truncate --size 64M "$here/stick.img"
     start disk
     shows 300 "No bootable option or device was found"
     cut_power
-    mv "$work/stick.used" "$work/stick.img"
+    mv "$here/stick.used" "$here/stick.img"
 }
 # make_stick INVENTORY [ARGUMENTS...]: a new one, with a new order.
 make_stick() {
     local of=$1
     shift
-    rm -f "$work/stick.img"
-    run 0 provision -i "$of" --usb "$work/stick.img" "$@"
+    rm -f "$here/stick.img"
+    run 0 provision -i "$of" --usb "$here/stick.img" "$@"
 }
 # seen_after STARTED WHAT: a number worth writing down.
 seen_after() { printf '          %s %d s\n' "$2" $(($(date +%s) - $1)); }
 # on_data COMMAND: what debugfs does in the data partition while the machine is off; on_data -w COMMAND: and writes.
 on_data() {
     local start
-    start=$(partx --show --noheadings --output START --nr 3 "$work/disk")
-    debugfs "${@:1:$#-1}" -R "${*: -1}" "$work/disk?offset=$((start * 512))" 2> "$work/debugfs"
+    start=$(partx --show --noheadings --output START --nr 3 "$here/disk")
+    debugfs "${@:1:$#-1}" -R "${*: -1}" "$here/disk?offset=$((start * 512))" 2> "$work/debugfs"
 }
 # What hostler has printed so far.
 said() { kill -0 "$begun" && grep -qF -- "$1" "$work/out"; }
