@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::diagnostic::shown;
 use super::machine::Machines;
-use super::read::{Field, Fields, Problems, Text, at};
+use super::read::{Field, Fields, Problems, Text, at, text};
 use super::schema::{DISK, NETWORK, OS};
 use super::tree::Data;
 use super::{connection, size, subnet};
@@ -91,27 +91,27 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
 
 fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option<Network> {
     if !matches!(field.node.data, Data::Mapping(_)) {
-        let text = field.text(problems)?;
-        if text.text == "dhcp" {
+        let word = text(field.node).map(|text| text.text);
+        if word == Some("dhcp") {
             return Some(Network::Dhcp);
         }
-        let guess = did_you_mean(text.text, ["dhcp"]);
-        let message =
-            format!("`network` must be `dhcp`, or a mapping with `subnet` and `gateway`, but this is `{}`{guess}", shown(text.text));
-        problems.add(text.place, message, field.key.shown());
+        let is = word.map_or_else(|| field.node.what().to_owned(), |word| format!("`{}`{}", shown(word), did_you_mean(word, ["dhcp"])));
+        let message = format!("`network` must be `dhcp`, or a mapping with `subnet` and `gateway`, but this is {is}");
+        problems.add(at(field.node, field.place), message, field.key.shown());
         return None;
     }
     let fields = Fields::read(field.node, field.place, &NETWORK, problems)?;
     let subnet = fields.text("subnet", problems).and_then(|text| Some((subnet::lan(text, problems)?, text.place)));
     let gateway = fields
         .text("gateway", problems)
-        .and_then(|text| Some((subnet::address(text, "gateway: 192.168.1.1", "the gateway", problems)?, text.place)));
-    let texts = fields.texts("nameservers", problems);
+        .and_then(|text| Some((address(text, "gateway: 192.168.1.1", "the gateway", problems)?, text.place)));
     let before = problems.found.len();
-    let mut nameservers: Vec<IpAddr> = texts
-        .iter()
-        .filter_map(|text| subnet::address(*text, "nameservers: [192.168.1.1]", "a DNS server of the machines", problems))
-        .collect();
+    let texts = fields.texts("nameservers", problems);
+    let mut nameservers: Vec<IpAddr> =
+        texts.iter().filter_map(|text| address(*text, "nameservers: [192.168.1.1]", "a DNS server", problems)).collect();
+    if let Some(field) = fields.get("nameservers", problems).filter(|_| texts.is_empty() && problems.found.len() == before) {
+        problems.add(field.place, "`nameservers` is empty: add a DNS server, or omit the key to use the gateway", field.key.shown());
+    }
     let ((subnet, subnet_place), (gateway, gateway_place)) = (subnet?, gateway?);
     if !subnet.contains(&gateway) {
         problems.add(gateway_place, format!("the gateway {gateway} is not in the subnet {subnet}"), "");
@@ -131,6 +131,15 @@ fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option
         nameservers.push(gateway);
     }
     (problems.found.len() == before).then_some(Network::Own(OwnNetwork { subnet, gateway, nameservers }))
+}
+
+/// An address that is no name's, whoever looks it up.
+fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
+    if text.text.parse::<IpAddr>().is_err() && text.text.parse::<IpNet>().is_err() {
+        problems.add(text.place, format!("`{}` is not an IP address", shown(text.text)), example);
+        return None;
+    }
+    subnet::address(text, example, whose, problems)
 }
 
 /// A rule for the disk: of `os`, or of a machine.
