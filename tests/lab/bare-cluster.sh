@@ -99,10 +99,10 @@ begin rebuild --os --all -i "$inventory" --yes
 shows 1200 "rainbowdash is installed, and restarts."
 comes_to_end 2400
 seen_after "$started" "Ready, verified:"
-says "its system is not reinstalled: it is the only control plane, and has the cluster's state"
+says "the system is not reinstalled: the machine is the only control plane, and has the cluster's state"
 is_new "$second"
 run 0 rebuild --os --all -i "$inventory" --yes
-says "its system is not reinstalled: it is the only control plane, and has the cluster's state"
+says "the system is not reinstalled: the machine is the only control plane, and has the cluster's state"
 says_not "install Debian"
 cut_power
 printf '%d rows passed\n' "$rows"
