@@ -308,13 +308,13 @@ fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
                 "unknown flag: --no-such-flag",
             ),
             // They end well, without having begun.
-            (server("help", "true"), "kube-apiserver", "ClusterConfiguration.apiServer.extraArgs", "print something and exit"),
-            (cluster("etcd", "version", "true"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "print something and exit"),
+            (server("help", "true"), "kube-apiserver", "ClusterConfiguration.apiServer.extraArgs", "print its help or version and exit"),
+            (cluster("etcd", "version", "true"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "print its help or version and exit"),
             (
                 node("InitConfiguration", "v", "4 --help"),
                 "kubelet",
                 "InitConfiguration.nodeRegistration.kubeletExtraArgs",
-                "print something and exit",
+                "print its help or version and exit",
             ),
             (of("{KubeletConfiguration: {maxPods: -5}}"), "kubelet", "KubeletConfiguration.maxPods", "must not be a negative number"),
             (of("{KubeletConfiguration: {featureGates: {NoSuch: true}}}"), "kubelet", "KubeletConfiguration.featureGates.NoSuch", "NoSuch"),

@@ -458,3 +458,20 @@ fn code_and_links_in_a_document_are_skipped() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("planted.md:8: begun"), "{found:?}");
 }
+
+/// A reason or a warning of the planner also stands alone, in JSON and in notifications: without the machine's name before it, a pronoun there
+/// has nothing that it could be about.
+#[test]
+fn no_message_of_the_planner_begins_with_a_pronoun() {
+    // Where nothing is meant by it, a sentence may begin with it.
+    let begins = |text: &str| ["it ", "its "].into_iter().any(|word| text.starts_with(word)) && !text.starts_with("it is unclear");
+    let found: Vec<String> = literals_of_sources()
+        .into_iter()
+        // Those of `relied` follow the name of a key.
+        .filter(|(place, _)| place.starts_with("crates/core/src/plan/") && !place.starts_with("crates/core/src/plan/relied/"))
+        .flat_map(|(place, literals)| literals.into_iter().map(move |literal| (place.clone(), literal)))
+        .filter(|(_, literal)| begins(&literal.text))
+        .map(|(place, Literal { line, text })| format!("{place}:{line}: {text}"))
+        .collect();
+    assert!(found.is_empty(), "name what this is about:\n{}", found.join("\n"));
+}

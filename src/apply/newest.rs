@@ -41,12 +41,12 @@ pub async fn fetch(
     let Some((machine, facts)) = newest(inventory, &trusted) else { return };
     let Some(link) = links.get(machine) else { return };
     let copied = tokio::time::timeout(LIMIT, copy(file, trusted.ca(), facts, link)).await;
-    let result = copied.unwrap_or_else(|_| Err(anyhow::anyhow!("it took longer than {} min", LIMIT.as_secs() / 60)));
+    let result = copied.unwrap_or_else(|_| Err(anyhow::anyhow!("copying took longer than {} min", LIMIT.as_secs() / 60)));
     match result {
         Ok(Some(line)) => events.send(Event::Note { line: format!("copied the newest snapshot from {machine}: {line}") }),
         Ok(None) => {}
         Err(error) => {
-            let line = format!("{machine}: its newest snapshot was not copied to this computer: {error:#}");
+            let line = format!("{machine}: the newest snapshot was not copied to this computer: {error:#}");
             events.send(Event::Warning { line });
         }
     }

@@ -129,7 +129,7 @@ impl Program {
             // kube-proxy has done what it was told.
             true if self.ends_with.is_empty() => Vec::new(),
             // `--help`, `--version`: with what makes every program stop in vain.
-            true => vec!["it would print something and exit instead of running".to_owned()],
+            true => vec![format!("{} would print its help or version and exit instead of running", self.name)],
             false => errors(&String::from_utf8_lossy(&output.stderr)),
         };
         found.retain(|error| !self.ends_with.iter().any(|end| error.contains(end)));
@@ -151,7 +151,7 @@ fn errors(output: &str) -> Vec<String> {
     };
     // The last one ended it.
     let found = output.lines().rev().find_map(|line| plain(line).or_else(|| logged(line)).or_else(|| etcd(line)));
-    let error = found.unwrap_or_else(|| output.trim().lines().last().unwrap_or("it exited without a message").to_owned());
+    let error = found.unwrap_or_else(|| output.trim().lines().last().unwrap_or("the program exited without a message").to_owned());
     // kubelet surrounds what is wrong.
     let error = error.split_once(", path: &").map_or(error.as_str(), |(error, _)| error);
     let error = error.split_once(" configuration, error: ").map_or(error, |(_, error)| error);
@@ -195,7 +195,7 @@ mod tests {
             ),
             ("flag provided but not defined: -nosuch\nUsage:\n\n  etcd\n", "flag provided but not defined: -nosuch"),
             ("exec format error", "exec format error"),
-            ("", "it exited without a message"),
+            ("", "the program exited without a message"),
         ] {
             assert_eq!(errors(said).join("|"), error);
         }

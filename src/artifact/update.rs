@@ -138,7 +138,7 @@ impl Images {
     /// `near` with these versions.
     fn with(&self, near: &Pins) -> Result<Pins> {
         let said =
-            |image: &Option<String>, what| image.clone().with_context(|| format!("its kubeadm does not name the {what} of this version"));
+            |image: &Option<String>, what| image.clone().with_context(|| format!("the kubeadm of this version does not name its {what}"));
         let (etcd_image, coredns, pause) = (said(&self.etcd, "etcd")?, said(&self.coredns, "CoreDNS")?, said(&self.pause, "pause image")?);
         let plain = |tag: &str| three_numbers(tag.split('-').next().unwrap_or_default()).map(str::to_owned);
         let etcd = plain(&etcd_image)

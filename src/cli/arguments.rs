@@ -68,7 +68,7 @@ impl Connecting {
 pub struct Planning {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// Folder created by `hostler bundle create`; repeat for each architecture [default: in the cache; fetched if there is none]
+    /// Folder created by `hostler bundle create`; repeat for each architecture [default: in the cache; a missing one is fetched when it is needed]
     #[arg(long = "bundle", value_name = "FOLDER", value_parser = bundle)]
     pub bundles: Vec<PathBuf>,
     #[command(flatten)]

@@ -268,7 +268,7 @@ fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, plann
         let copy = format!("sudo dd if={} of=/dev/sdX bs=4M conv=fsync", shell_word(&file));
         text += &format!("Copy the file to a USB stick, which erases the stick: {copy}\n");
     }
-    let holder = if is_device { "The stick holds" } else { "The file and the stick hold" };
-    text += &format!("{holder} the machines' private host keys: delete them when all machines are installed\n");
+    let (holder, it) = if is_device { ("The stick holds", "it") } else { ("The file and the stick hold", "both") };
+    text += &format!("{holder} the machines' private host keys: erase {it} when all machines are installed\n");
     text
 }

@@ -66,7 +66,7 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
         }
         Err(_) => {
             let reason = format!("gathering the facts timed out after {} s", LIMIT.as_secs());
-            let hint = "check that the machine is on, and that you can log in to it with `ssh`".to_owned();
+            let hint = format!("log in to {name} with `ssh`, and see what keeps it busy");
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint: hint.clone() });
             // A connection has a limit of its own, and a shorter one.
             Observation::Unreachable(Unreachable { reason, contact: Contact::Answer, hint })
@@ -91,6 +91,11 @@ impl From<RunError> for GatherError {
     }
 }
 
+/// The script itself is sound: it is the login shell or sudo that fails, or prints something of its own.
+fn try_sudo(link: &Link) -> String {
+    format!("log in to {} with `ssh` and run `sudo true`: it must succeed and print nothing", link.target().name)
+}
+
 async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError> {
     let mut output = String::new();
     let mut errors = String::new();
@@ -105,22 +110,15 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {
                 let reason = format!("the facts script ended with {exit}: {}", last_output(&errors));
-                return Err(GatherError {
-                    reason,
-                    hint: "look up the message in docs/troubleshooting.md".to_owned(),
-                    contact: Contact::Answer,
-                });
+                return Err(GatherError { reason, hint: try_sudo(link), contact: Contact::Answer });
             }
             // A connection from an earlier round may have died since.
             Err(RunError::Lost(_)) if attempt == 0 => link.forget().await,
             Err(error) => return Err(error.into()),
         }
     }
-    let mut facts = facts::parse(&output).map_err(|error| GatherError {
-        reason: error.to_string(),
-        hint: "look up the message in docs/troubleshooting.md".to_owned(),
-        contact: Contact::Answer,
-    })?;
+    let mut facts =
+        facts::parse(&output).map_err(|error| GatherError { reason: error.to_string(), hint: try_sudo(link), contact: Contact::Answer })?;
     facts.clock_ahead = Some(facts.clock.saturating_sub(asked_at));
     if let Some(lock) = &mut facts.lock {
         lock.left_behind = identity::is_over(&lock.run);

@@ -53,14 +53,17 @@ impl Awaited {
         }
         if why.contact != Contact::Silence {
             // Something answers there, which may be another machine, or its old system.
-            let hint =
-                format!("if it has no system yet, start it from the stick, which installs {}; otherwise {}", visible(&self.what), why.hint);
+            let hint = format!(
+                "if the machine has no system yet, start it from the stick, which installs {}; otherwise {}",
+                visible(&self.what),
+                why.hint
+            );
             return Unreachable { hint, ..why };
         }
         let ago = SystemTime::now().duration_since(self.made).as_ref().map_or(0, Duration::as_secs);
         Unreachable {
-            reason: format!("it has not answered since its stick was made {} ago", age(ago)),
-            hint: format!("start it from the stick, which installs {}", visible(&self.what)),
+            reason: format!("no answer since the stick was made {} ago", age(ago)),
+            hint: format!("start the machine from the stick, which installs {}", visible(&self.what)),
             contact: Contact::Silence,
         }
     }
@@ -83,13 +86,13 @@ mod tests {
         let awaited = of(folder.path(), &machine).unwrap();
         let silent = || Unreachable::silent("no answer within 10 s");
         let described = awaited.describe(silent());
-        assert_eq!(described.reason, "it has not answered since its stick was made 0s ago");
-        assert_eq!(described.hint, "start it from the stick, which installs Debian trixie on its only disk");
+        assert_eq!(described.reason, "no answer since the stick was made 0s ago");
+        assert_eq!(described.hint, "start the machine from the stick, which installs Debian trixie on its only disk");
         // A machine that answers in any way is on, and has something that answers.
         let refused = Unreachable { contact: Contact::Answer, ..silent() };
         let described = awaited.describe(refused);
         assert_eq!(described.reason, "no answer within 10 s");
-        assert!(described.hint.starts_with("if it has no system yet, start it from the stick, "), "{}", described.hint);
+        assert!(described.hint.starts_with("if the machine has no system yet, start it from the stick, "), "{}", described.hint);
         awaited.arrived();
         assert!(of(folder.path(), &machine).is_none());
         // A run that is still waiting for it knows that, too.

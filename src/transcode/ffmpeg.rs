@@ -272,7 +272,7 @@ pub fn differences(found: &Probe, wanted: &Tracks) -> Vec<String> {
                 ..track.attributes
             };
             if stream.flags() != expected {
-                wrong.push(format!("the flags of {kind} track {number} are not the expected ones"));
+                wrong.push(format!("{kind} track {number} has different flags than the original"));
             }
             if stream.tag("title") != track.name {
                 wrong.push(format!("{kind} track {number} is called `{}`, expected `{}`", stream.tag("title"), track.name));

@@ -347,7 +347,7 @@ impl One<'_> {
         };
         if task == Task::Encode && self.waits_elsewhere(&places) {
             // The hours of a machine have begun or ended since its Job was created.
-            let why = places.err().unwrap_or_else(|| "waiting: other machines may encode it now".to_owned());
+            let why = places.err().unwrap_or_else(|| "waiting: different machines may encode the film now".to_owned());
             self.waiting.insert(self.film.id.clone(), why);
             return self.forget_all();
         }

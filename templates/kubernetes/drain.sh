@@ -42,7 +42,7 @@ drain() {
 # dead: its kubelet does not report any more, and nobody there ends pods.
 dead() {
     [ "$(kubectl get node "$node" --output 'jsonpath={range .status.conditions[*]}{.type} {.status}{"\n"}{end}' | awk '$1 == "Ready" { print $2 }')" = Unknown ] || return 1
-    echo "node $node no longer reports, so hostler does not wait for its pods to end"
+    echo "node $node no longer reports its status, so hostler does not wait for its pods to end"
 }
 announce "$patience" "the pods of $node to be evicted"
 left=$patience drained=

@@ -8,7 +8,7 @@ trap 'rm -rf "$config" "$config".* {{ path.patches }}' EXIT
 kubeadm reset --force > /dev/null
 rm -rf {{ path.flannel_cni }}
 {% endif %}
-[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since its facts were gathered: run the command again"
+[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "the machine has joined a cluster since its facts were gathered: run the command again"
 {% include "kubernetes/init-config.sh" %}
 record {{ mark.init }} "$run"
 aloud kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print

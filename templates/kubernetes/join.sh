@@ -7,7 +7,7 @@ trap 'rm -f "$config" "$config".*' EXIT
 kubeadm reset --force > /dev/null
 {% endif %}
 # Another hostler may have been faster: without a mark, nobody takes its work for a join that was cut.
-[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since its facts were gathered: run the command again"
+[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "the machine has joined a cluster since its facts were gathered: run the command again"
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 take "$config.ca" 600 {{ ca.size }} {{ ca.sha256 }}
 record {{ mark.join }} "$run"

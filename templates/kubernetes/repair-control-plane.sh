@@ -7,7 +7,7 @@ trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 set -- {{ trusted | words }}
 for file; do
-    [ -e "$file" ] || fail "$file is missing: only a backup or another control plane has it"
+    [ -e "$file" ] || fail "$file is missing: restore it from a backup, a snapshot or another control plane"
 done
 lacks() { [ ! -e "$1" ]; }
 {% if damaged %}

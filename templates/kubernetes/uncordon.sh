@@ -19,6 +19,6 @@ all_back() {
     [ -z "$left" ]
 }
 (await 600 "pods that were evicted from $node to be Ready" all_back) || {
-    all_back || fail "evicted from $node, and not Ready after 10 minutes: $(printf '%s' "$left" | head -n 5 | tr '\n' ' ')"
+    all_back || fail "pods evicted from $node are not Ready after 10 minutes: $(printf '%s' "$left" | head -n 5 | tr '\n' ' ')"
 }
 kubectl annotate node "$node" {{ annotation.cordoned }}- > /dev/null

@@ -26,7 +26,7 @@ if [ "$boot" = {{ boot | quote }} ]; then
     # The script ends with the machine, and begins again when that is back.
     sleep 900 || :
     boot
-    [ "$boot" != {{ boot | quote }} ] || fail "it has not restarted within 15 minutes"
+    [ "$boot" != {{ boot | quote }} ] || fail "the machine did not restart within 15 minutes"
 fi
 booted() { ! systemctl is-system-running | grep -Eqx 'initializing|starting'; }
 (await 300 "its services to start" booted) || :

@@ -12,7 +12,7 @@ folder=$esp/{{ installer.esp_folder }}
 {% include "machine/unstage-installer.sh" %}
 if [ "$(cat "$folder/id" 2> /dev/null)" != {{ id | quote }} ]; then
     unstage
-    fail "the old system has started again: the firmware did not find the installer, or the installer failed. If the machine's screen showed an error, fix it first. Then run the same command again"
+    fail "the old system has started again: the firmware did not find the installer, or the installer failed; if the machine's screen showed an error, fix it, then run the same command again"
 fi
 # Used: whatever comes of it, this script does not start it again.
 rm -f "$folder/id"
@@ -25,11 +25,11 @@ systemctl reboot || {
 }
 # The script ends with the system.
 sleep 900 || :
-[ ! -d /run/systemd/system ] || fail "the machine has not restarted within 15 minutes"
+[ ! -d /run/systemd/system ] || fail "the machine did not restart within 15 minutes"
 {% else %}
 folder={{ path.installer }}
 [ "$(cat "$folder/id" 2> /dev/null)" = {{ id | quote }} ] ||
-    fail "nothing was installed: the old system is running, and the installer is no longer in memory. If the machine's screen showed an error, fix it first. Then run the same command again"
+    fail "nothing was installed: the old system is running, and the installer is no longer in memory; if the machine's screen showed an error, fix it, then run the same command again"
 {% include "machine/load-installer.sh" %}
 {% include "machine/start-installer.sh" %}
 start_installer "the new system to be installed and to answer"

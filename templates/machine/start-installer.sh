@@ -11,5 +11,5 @@ start_installer() {
     # The script ends with the system.
     sleep 900 || :
     # shellcheck disable=SC2154 # who includes this sets the folder
-    [ ! -e "$folder/id" ] || fail "the installer has not been started within 15 minutes"
+    [ ! -e "$folder/id" ] || fail "the machine did not start the installer within 15 minutes"
 }

@@ -150,13 +150,13 @@ for name in $in_order; do
 done
 comes_to_end 3000
 seen_after "$started" "Ready, verified:"
-says "its system is not reinstalled: it is the only control plane, and has the cluster's state"
+says "the system is not reinstalled: the machine is the only control plane, and has the cluster's state"
 for name in "${workers[@]}"; do
     at "$name"
     is_new "${second[$machine]}"
 done
 run 0 rebuild --os --all -i "$inventory" --yes
-says "its system is not reinstalled: it is the only control plane, and has the cluster's state"
+says "the system is not reinstalled: the machine is the only control plane, and has the cluster's state"
 says_not "install Debian"
 for name in "${workers[@]}"; do
     at "$name"

@@ -77,9 +77,9 @@ row "roles, service accounts and kubeadm's documents are compared as they are: g
 kubectl delete clusterrolebinding flannel > /dev/null
 mends "some of flannel's objects are missing"
 kubectl delete clusterrolebinding kubeadm:node-autoapprove-certificate-rotation kubeadm:node-proxier > /dev/null
-mends "some roles of nodes and add-ons are missing"
+mends "some RBAC roles of nodes and add-ons are missing"
 kubectl patch clusterrole kubeadm:get-nodes --type json --patch "'[{\"op\":\"replace\",\"path\":\"/rules/0/verbs\",\"value\":[\"*\"]}]'" > /dev/null
-mends "the roles of nodes and add-ons were changed"
+mends "the RBAC roles of nodes and add-ons were changed"
 [ "$(kubectl get clusterrole kubeadm:get-nodes -o "jsonpath={.rules[*].verbs[*]}")" = get ]
 kubectl --namespace kube-system delete serviceaccount coredns > /dev/null
 mends "CoreDNS's objects are missing"
@@ -128,7 +128,7 @@ run 1 up -i "$inventory" --yes
 says "twilightsparkle can't reach kubelet at TCP port 10250 of fluttershy"
 [ $(($(date +%s) - started)) -le 60 ]
 run 1 status -i "$inventory"
-says "the cluster is not verified"
+says "the cluster, as it is now, has not passed verification"
 on fluttershy 'nft add rule inet shut input tcp dport 10250 accept'
 started=$(date +%s)
 run 1 up -i "$inventory" --yes
@@ -279,7 +279,7 @@ empty
 
 row "a dead worker does not block the others, and is removed; one that lives is not, as if it were dead"
 run 3 remove fluttershy -i "$inventory" --yes --dead
-says "its node is Ready"
+says "the node is Ready"
 "$hostler" lab cut fluttershy > "$work/out" 2>&1
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
 up 4

@@ -61,7 +61,7 @@ up 4
 
 row "with one member dead, no other may go"
 run 4 remove rainbowdash -i "$inventory" --yes
-says "lose quorum"
+says "lose its quorum"
 
 row "on again, it heals"
 "$hostler" lab on "$before" > "$work/out" 2>&1

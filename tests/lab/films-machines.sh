@@ -102,9 +102,9 @@ quick_sync() {
 }
 encoders_of() { kubectl get node "$1" --output 'jsonpath={.metadata.labels}' | grep -o '"hostler/encoders":"[^"]*"' | cut -d '"' -f 4; }
 quick_sync auto
-says "it is not known which encoders work on rainbowdash"
+says "the encoders on rainbowdash have not been tested"
 says "and label node rainbowdash with the encoders that work"
-says "it is not known which encoders work on twilightsparkle"
+says "the encoders on twilightsparkle have not been tested"
 [ "$(encoders_of rainbowdash)" = x264.x265.svt_av1 ]
 [ "$(encoders_of twilightsparkle)" = x264.x265.svt_av1 ]
 if kubectl get pods --no-headers 2> /dev/null | grep prove-; then echo "the pod is still there" >&2; false; fi
@@ -113,7 +113,7 @@ transcode status
 says "x264, x265, svt_av1"
 run 0 plan -i "$inventory"
 says "rainbowdash: films are encoded on the CPU"
-says "its chip is unknown"
+says "the chip is unknown"
 on twilightsparkle test ! -e /etc/containerd/hostler-films.json
 # The same pod with the class and without it.
 opens() {

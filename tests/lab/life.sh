@@ -53,7 +53,7 @@ row "a machine of another cluster is refused, and left as it is"
 remember fluttershy
 cp "$work/all.yaml" "$inventory"
 up 3
-says "fluttershy: it belongs to another cluster (https://10.77.0.13:6443)"
+says "fluttershy: the machine belongs to another cluster (https://10.77.0.13:6443)"
 says "--take-over fluttershy"
 run 3 add fluttershy -i "$inventory" --yes
 run 3 rebuild fluttershy -i "$inventory" --yes
@@ -65,8 +65,8 @@ row "told to, it is taken over; who is in the cluster is not even asked"
 remember twilightsparkle rainbowdash
 before=$(logins rainbowdash)
 run 0 add fluttershy -i "$inventory" --yes --take-over fluttershy
-says "it will be taken over"
-says "taking it over removes a control plane from the other cluster"
+says "names this machine"
+says "taking over this machine removes a control plane from the other cluster"
 [ "$(logins rainbowdash)" = $((before + 1)) ] || { echo "hostler logged in to rainbowdash" >&2; exit 1; }
 untouched twilightsparkle rainbowdash
 becomes_ready 3

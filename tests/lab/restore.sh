@@ -64,7 +64,7 @@ rm "$work/opened.tar.gz"
 
 row "a cluster that lives is not restored, and a worker is not either"
 rebuild 3 --from
-says "its API server answers"
+says "the API server answers, so the cluster's current state would be lost"
 run 3 rebuild rainbowdash -i "$inventory" --yes --from
 there before
 rebuild 3 --new-cluster --yes-new-cluster lab
@@ -91,7 +91,7 @@ kill -9 "$pid"
 wait "$pid" 2> /dev/null || true
 # What was at work on the machine may have come to its end alone: then there is nothing left to restore.
 if ! rebuild 0 --from "$sealed" --passphrase-file "$work/passphrase" 2> /dev/null; then
-    says "its API server answers"
+    says "the API server answers, so the cluster's current state would be lost"
     up
 fi
 there before

@@ -82,8 +82,8 @@ if [ "$kind" != vm ]; then
     fails 180
     run 1 status -i "$inventory"
     says "the newest snapshot on twilightsparkle has not been copied to the share"
-    says "where the newest is"
-    says "tries again"
+    says "where the newest copy is"
+    says "to try again"
 
     row "a second one meanwhile; the server answers again, and both are copied"
     within 60 due

@@ -85,7 +85,7 @@ END' > /dev/null
 on twilightsparkle 'systemctl start hostler-renewal.service; journalctl -u hostler-renewal -o cat -n 5' | grep -q "did not approve a request by system:node:rainbowdash for a serving certificate"
 run 1 status -i "$inventory"
 says "hostler does not approve a request by "
-says "it requests 10.77.0.13 and fluttershy"
+says "the request is for 10.77.0.13 and fluttershy"
 says "deletes it"
 [ -z "$(on twilightsparkle "$admin"'kubectl get csr forged --output "jsonpath={.status}"' | tr -d '{}')" ]
 on twilightsparkle "$admin"'kubectl delete csr forged' > /dev/null
@@ -96,7 +96,7 @@ asks() { [ -n "$(on twilightsparkle "$admin"'kubectl get csr --field-selector sp
 lose
 wait_for 60 "kubelet to ask" asks
 run 1 status -i "$inventory"
-says "kubelet of rainbowdash has no serving certificate that the cluster signed"
+says "kubelet on rainbowdash has no serving certificate signed by the cluster"
 on twilightsparkle systemctl start hostler-renewal.service
 wait_for 60 "kubelet to present it" every_kubelet_answers
 run 0 status -i "$inventory"
@@ -215,7 +215,7 @@ says_not "hostler rebuild"
 code=0
 "$hostler" rebuild rainbowdash -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || code=$?
 [ "$code" != 0 ]
-says "it is not removed from the cluster, because it may still be running"
+says "the machine may still be running, so it is not removed from the cluster"
 ready 3
 wait_for 120 "the login to come back" eval "on rainbowdash true 2> /dev/null"
 becomes_ready 3
@@ -246,7 +246,7 @@ run 0 status -i "$inventory"
 row "a firewall is closed after the verification: it is said between which machines"
 on rainbowdash 'iptables -I INPUT -p udp --dport 8472 -j DROP'
 run 1 status -i "$inventory"
-says "twilightsparkle: it gets no answer from rainbowdash over the pod network"
+says "twilightsparkle: no answer from rainbowdash over the pod network"
 on rainbowdash 'iptables -D INPUT -p udp --dport 8472 -j DROP'
 run 0 status -i "$inventory"
 

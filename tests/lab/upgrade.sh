@@ -144,7 +144,7 @@ row "what is older than the cluster is not restarted by up, but named"
 old=$(on fluttershy ls /opt/hostler/sets | grep "^$from-")
 on fluttershy ln -sfn "sets/$old" /opt/hostler/current
 run 3 up -i "$inventory" --yes
-says "fluttershy: it runs Kubernetes $from, but the cluster runs $to, because an upgrade was not finished"
+says "fluttershy: the machine runs Kubernetes $from, but the cluster runs $to: an upgrade was not finished"
 run 0 upgrade -i "$inventory" --to "$to" --yes
 empty
 

@@ -58,14 +58,14 @@ look twilightsparkle
 before=$(beats)
 wait_for 400 "the message" looks_and_got "node rainbowdash is not Ready: "
 look twilightsparkle
-got 1 "lab: a machine is lost | node rainbowdash is not Ready: "
+got 1 "lab: a node is not Ready | node rainbowdash is not Ready: "
 [ "$(beats)" = "$before" ] || { echo "$before heartbeats, then $(beats)" >&2; false; }
 
 row "it is back: that is reported, and the heart beats again"
 on rainbowdash systemctl start kubelet
 becomes_ready 2
 wait_for 60 "the message" looks_and_got "node rainbowdash is Ready again, after "
-got 1 "lab: a machine is back | "
+got 1 "lab: a node is Ready again | "
 beats_again() { look twilightsparkle; [ "$(beats)" -gt "$before" ]; }
 wait_for 60 "a heartbeat" beats_again
 
@@ -92,7 +92,7 @@ wait_for 60 "the message" looks_and_got "twilightsparkle: a snapshot was taken a
 row "a machine that hostler reboots is not lost"
 run 0 reboot rainbowdash -i "$inventory" --yes
 look twilightsparkle
-got 1 "a machine is lost"
+got 1 "a node is not Ready"
 
 row "without the key, nothing is left of it on the machines"
 cp "$work/without" "$inventory"

@@ -135,7 +135,7 @@ wait_for 180 "rainbowdash to be back" is_back
 on rainbowdash touch /srv/go-on
 remember_start rainbowdash
 run 0 reboot rainbowdash --os all -i "$inventory" --yes
-says "an upgrade of its packages was interrupted"
+says "an upgrade of the packages was interrupted"
 half=cart
 says "dpkg to configure $half after an interrupted installation"
 restarted rainbowdash

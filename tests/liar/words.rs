@@ -40,7 +40,7 @@ fn machines_of_two_architectures_get_their_own_bundles() {
     for verb in ["plan", "up"] {
         // `up` asks before it does anything, and nobody is there.
         let ran = lab.hostler(&[verb]);
-        assert!(ran.out.contains("refused: apple: its architecture is arm64, but the bundle is for amd64"), "{}", ran.all());
+        assert!(ran.out.contains("refused: apple: the machine's architecture is arm64, but the bundle is for amd64"), "{}", ran.all());
         assert!(
             ran.err.contains("warning: there is no bundle for arm64, so machines of that architecture are not changed"),
             "{}",

@@ -6,7 +6,7 @@ use hostler_core::arch::Arch;
 use hostler_core::films::Owner;
 use hostler_core::install::disk::Refusal as DiskRefusal;
 use hostler_core::inventory::{MachineName, NoToken, Role};
-use hostler_core::plan::hint::{Command, Hint};
+use hostler_core::plan::hint::{Command, Hint, Unless};
 use hostler_core::plan::refusal::{Share, Unchangeable, Why};
 use hostler_core::plan::system_disk::NoInstaller;
 
@@ -85,24 +85,24 @@ examples! {
     )],
     Why::RolesUnknown { .. } => [(
         Why::RolesUnknown { unreachable: vec![named("rainbowdash"), named("twilightsparkle")] },
-        Hint::WriteRoles,
+        Hint::WriteRoles { unreachable: vec![named("rainbowdash"), named("twilightsparkle")] },
         "the inventory sets no role, and any of these machines may be the control plane"
     )],
     Why::ControlPlaneUnknown { .. } => [
         (
             Why::ControlPlaneUnknown { lost: vec![named("twilightsparkle")], cluster: true },
-            Hint::TurnOn,
+            Hint::TurnOn(vec![named("twilightsparkle")]),
             "machines are in a cluster, but no control plane could be reached to read the cluster's state"
         ),
         (
             Why::ControlPlaneUnknown { lost: vec![named("twilightsparkle")], cluster: false },
-            Hint::TurnOn,
+            Hint::TurnOn(vec![named("twilightsparkle")]),
             "a new cluster could destroy the one that this control plane holds"
         ),
     ],
     Why::OtherMachine { .. } => [(
         Why::OtherMachine { found: strings(&["52:54:00:aa:bb:cc"]), expected: "52:54:00:12:34:56".to_owned() },
-        Hint::RightMachine,
+        Hint::RightMachine(named("rainbowdash")),
         "the router gave the address to another machine, or the network card was replaced"
     )],
     Why::NoSystemd => [(Why::NoSystemd, Hint::InstallSystemd, "hostler's services are systemd units")],
@@ -118,7 +118,7 @@ examples! {
     )],
     Why::Foreign { .. } => [(
         Why::Foreign { platforms: strings(&["k3s"]) },
-        Hint::RemovePlatform,
+        Hint::RemovePlatform(strings(&["k3s"])),
         "k3s, Docker or another product's containerd is installed on the machine"
     )],
     Why::WipeInterrupted => [(
@@ -172,7 +172,7 @@ examples! {
     ],
     Why::NoResolvConf { .. } => [(
         Why::NoResolvConf { path: "/etc/resolv.pods".to_owned() },
-        Hint::CreateResolvConf,
+        Hint::CreateResolvConf { path: "/etc/resolv.pods".to_owned() },
         "the inventory names a file with nameservers for pods that this machine does not have"
     )],
     Why::Damaged { .. } => [
@@ -183,7 +183,7 @@ examples! {
         ),
         (
             Why::Damaged { paths: strings(&["/etc/kubernetes/pki/ca.key"]) },
-            Hint::PutBack,
+            Hint::PutBack { files: strings(&["/etc/kubernetes/pki/ca.key"]), others: false },
             "the same, on the only control plane, for a file that can't be recreated"
         ),
     ],
@@ -195,12 +195,12 @@ examples! {
         ),
         (
             Why::Missing { paths: strings(&["/etc/kubernetes/pki/ca.key"]) },
-            Hint::PutBack,
+            Hint::PutBack { files: strings(&["/etc/kubernetes/pki/ca.key"]), others: false },
             "the same, on a control plane, for a key that the whole cluster trusts and that can't be recreated"
         ),
         (
             Why::Missing { paths: strings(&["/var/lib/etcd/member"]) },
-            Hint::RestoreCluster(restore("twilightsparkle")),
+            Hint::RestoreCluster { restore: restore("twilightsparkle"), unless: Unless::Unmounted },
             "the disk with etcd's data is not mounted, or the data is gone"
         ),
     ],
@@ -236,7 +236,7 @@ examples! {
     Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its \
         login, sudo or host key changed, but the machine is still running")],
     Why::Denied { .. } => [(
-        Why::Denied { machine: named("twilightsparkle") },
+        Why::Denied { machine: named("twilightsparkle"), changed: false },
         Hint::Run(Command::Up),
         "someone deleted or changed the ClusterRoleBinding `kubeadm:cluster-admins`; `up` restores it with the cluster's CA"
     )],
@@ -245,7 +245,7 @@ examples! {
             machine: named("twilightsparkle"),
             words: r#"{"level":"fatal","msg":"discovery failed","error":"walpb: crc mismatch"}"#.to_owned(),
         },
-        Hint::RestoreCluster(restore("twilightsparkle")),
+        Hint::RestoreCluster { restore: restore("twilightsparkle"), unless: Unless::Broken },
         "the disk is failing, or the power failed during a write"
     )],
     Why::DataThere => [(
@@ -261,12 +261,12 @@ examples! {
     Why::NodeGone => [(Why::NodeGone, Hint::Clean(rebuild("rainbowdash")), "someone ran `kubectl delete node`")],
     Why::Address { .. } => [(
         Why::Address { node: "192.168.1.13".to_owned(), machine: "192.168.1.99".to_owned() },
-        Hint::OldAddress(rebuild("fluttershy")),
+        Hint::OldAddress { address: "192.168.1.13".to_owned(), command: rebuild("fluttershy") },
         "the address is in certificates and in etcd"
     )],
     Why::ControlPlaneLost { .. } => [(
         Why::ControlPlaneLost { orphans: vec![named("rainbowdash"), named("fluttershy")] },
-        Hint::RestoreCluster(restore("twilightsparkle")),
+        Hint::RestoreCluster { restore: restore("twilightsparkle"), unless: Unless::NotListed },
         "the control plane was reinstalled, or it is not in the inventory"
     )],
     Why::NodeExists { .. } => [
@@ -303,17 +303,17 @@ examples! {
     )],
     Why::MemberUnhealthy { .. } => [(
         Why::MemberUnhealthy { member: "rarity".to_owned(), joins: true },
-        Hint::MendMembers,
+        Hint::MendMembers(strings(&["rarity"])),
         "another member raises the number of healthy members that etcd needs"
     ),
     (
         Why::MemberUnhealthy { member: "rarity".to_owned(), joins: false },
-        Hint::MendMembers,
+        Hint::MendMembers(strings(&["rarity"])),
         "during an upgrade one member at a time restarts"
     )],
     Why::Clock { .. } => [(
         Why::Clock { off: "5 minutes ahead of the others".to_owned() },
-        Hint::SetClock,
+        Hint::SetClock { machine: named("rainbowdash"), compared: false },
         "the time service is not running, or has no NTP server"
     )],
     Why::BundleVersion { .. } => [(
@@ -324,7 +324,7 @@ examples! {
     Why::NoClusterToUpgrade => [(Why::NoClusterToUpgrade, Hint::MakeCluster, "no machine of the inventory is in a cluster")],
     Why::Downgrade { .. } => [(
         Why::Downgrade { is: "1.37.0".to_owned(), asked: "1.36.3".to_owned() },
-        Hint::KeepVersion { is: "1.37.0".to_owned() },
+        Hint::NotOlder { is: "1.37.0".to_owned() },
         "etcd's data and the objects in it have the newer version's format"
     )],
     Why::SkipsMinor { .. } => [(
@@ -447,12 +447,12 @@ examples! {
     )],
     Why::Quorum { .. } => [(
         Why::Quorum { healthy: 1, members: 2, down: strings(&["applejack"]) },
-        Hint::MendMembers,
+        Hint::MendMembers(strings(&["applejack"])),
         "more than half of etcd's members must be healthy"
     )],
     Why::Keep { .. } => [(
         Why::Keep { kept: "/data".to_owned(), wiped: "/var/lib/kubelet", leads: Some("/data/kubelet".to_owned()) },
-        Hint::MoveKept,
+        Hint::MoveKept { kept: "/data".to_owned() },
         "a path under `keep:` is never deleted, even through a link"
     )],
     Why::Mounted { .. } => [(
@@ -523,7 +523,7 @@ examples! {
     Why::ShareHangs { .. } => [(
         Why::ShareHangs { share: share("library", "/srv/library") },
         Hint::MendServer,
-        "the NFS folder server does not respond"
+        "the NFS server of this folder does not respond"
     )],
     Why::ShareReadOnly { .. } => [(
         Why::ShareReadOnly { share: share("library", "/srv/library"), films: FILMS, owner: "0:0".to_owned(), mode: "755".to_owned() },

@@ -167,3 +167,14 @@ fn a_quote_is_found_by_its_parts() {
     assert!(!says("no answer from {address}", "no answer from ... within ... s"));
     assert!(!says("within {seconds} s: no answer", "no answer from ... within ... s"));
 }
+
+/// Scripts read the reason and the hint alone, without the machine's name before them.
+#[test]
+fn no_refusal_begins_with_a_pronoun() {
+    let begins = |text: &str| {
+        ["it ", "its ", "they ", "their "].into_iter().any(|word| text.starts_with(word)) && !text.starts_with("it is unclear")
+    };
+    let found: Vec<String> =
+        examples().iter().flat_map(|example| [example.why.to_string(), example.hint.to_string()]).filter(|text| begins(text)).collect();
+    assert!(found.is_empty(), "these do not say what they are about:\n{}", found.join("\n"));
+}

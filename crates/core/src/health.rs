@@ -268,7 +268,7 @@ fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cl
             let (unreachable, hint, facts) = match seen.get(name) {
                 Some(Observation::Facts(facts)) => (None, "", Some(machine_facts(name, facts, cluster))),
                 Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), why.hint.as_str(), None),
-                None => (Some("it was not contacted".to_owned()), "", None),
+                None => (Some("not contacted".to_owned()), "", None),
             };
             let hint = (!hint.is_empty()).then(|| hint.to_owned());
             let role = match machine.role {
@@ -524,7 +524,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
             Hint::TurnOnOrRebuild(name)
         } else {
             // It is in no cluster, or nobody speaks for that without it.
-            Hint::About(name, Box::new(Hint::TurnOn))
+            Hint::TurnOn(vec![name])
         });
     }
     let failing = status

@@ -290,9 +290,9 @@ impl StepKind {
     /// What it does, in short: `install packages`.
     pub fn title(self) -> &'static str {
         match self {
-            StepKind::Admins => "restore administrators' rights",
+            StepKind::Admins => "restore the rights of admin.conf",
             StepKind::EtcdSpace => "free up space in etcd",
-            StepKind::WithdrawVerification => "withdraw the last verification",
+            StepKind::WithdrawVerification => "discard the last verification",
             StepKind::StageInstaller => "copy the installer",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",
@@ -321,7 +321,7 @@ impl StepKind {
             StepKind::Images(ImageGroup::Pods) => "import pod images",
             StepKind::Images(ImageGroup::Films) => "import the encoder",
             StepKind::Init => "kubeadm init",
-            StepKind::Roles => "restore roles",
+            StepKind::Roles => "restore RBAC roles",
             StepKind::Flannel => "apply flannel",
             StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
             StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",

@@ -172,7 +172,7 @@ async fn what_a_site_does_not_say_is_an_error_and_nothing_is_written() {
     let silent = "#!/bin/sh\necho registry.k8s.io/etcd:3.6.9-0\n";
     run.publish(&kubeadm, silent);
     run.publish(&format!("{kubeadm}.sha256"), &sha256(silent.as_bytes()));
-    assert!(run.fails(Some("1.36.9")).await.1.contains("does not name the CoreDNS of this version"));
+    assert!(run.fails(Some("1.36.9")).await.1.contains("does not name its CoreDNS"));
     assert_eq!(run.fails(Some("latest")).await.0, ExitStatus::Usage);
     // A damaged file is reported before anything is fetched.
     std::fs::create_dir_all(run.file().parent().unwrap()).unwrap();

@@ -50,7 +50,7 @@ pub enum Verb {
     /// Print the link to the status page with the token that its buttons need
     #[command(after_long_help = help::end(
         &[
-            ("Print a link to the page whose buttons work", "hostler transcode link"),
+            ("Print the link with which the page's buttons work", "hostler transcode link"),
             ("Disable the buttons for everyone who has the old link", "hostler transcode link --new"),
         ],
         help::REMOTE,

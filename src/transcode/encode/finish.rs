@@ -270,7 +270,7 @@ impl Encoder<'_> {
     pub(super) async fn original(&mut self, input: &Path, stamp: Stamp, mut source: Title) -> Result<Result<Part, Flaw>, Stopped> {
         self.show(Phase::Verifying, None);
         let Some(packets) = self.packets(input).await? else {
-            return Ok(Err(Flaw::permanent("the encoder's image lacks ffprobe or ffmpeg, or ffprobe can't read the film")));
+            return Ok(Err(Flaw::permanent("ffprobe can't read the film, or is missing from the encoder's image")));
         };
         if let Some(probe) = self.probe(input).await? {
             probe.complete(&mut source);

@@ -32,7 +32,7 @@ class OtherCluster(Fault):
         self.machine.sh(OTHER_CLUSTER)
 
     def judge(self, verb):
-        if f"{self.machine}  facts done" in verb.log and f"refused: {self.machine}: it belongs to another cluster" not in verb.log:
+        if f"{self.machine}  facts done" in verb.log and f"refused: {self.machine}: the machine belongs to another cluster" not in verb.log:
             return "a machine of another cluster is not refused"
         return None
 

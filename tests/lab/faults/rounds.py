@@ -97,7 +97,7 @@ class Round:
                 verb = scene.start(["remove", machine.name, "--dead"]).wait()
                 # A node is Ready for a while after its machine has gone.
                 until = time.monotonic() + 180
-                while verb.status == 3 and "its node is Ready" in verb.shown and time.monotonic() < until:
+                while verb.status == 3 and "the node is Ready" in verb.shown and time.monotonic() < until:
                     verb = scene.start(["remove", machine.name, "--dead"]).wait()
                 if verb.status not in (0, 4):
                     raise Failed(f"`remove {machine} --dead` ended with {verb.status}: {verb.shown[-600:]}")

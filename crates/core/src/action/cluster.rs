@@ -44,7 +44,7 @@ pub struct WithdrawVerification {
 impl Act for WithdrawVerification {
     fn line(&self) -> String {
         let answers = if self.later { " as soon as an API server answers" } else { "" };
-        format!("withdraw the result of the last verification{answers}")
+        format!("discard the result of the last verification{answers}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -86,7 +86,7 @@ pub struct RestoreRoles {
 
 impl Act for RestoreRoles {
     fn line(&self) -> String {
-        "restore the roles of nodes and add-ons".to_owned()
+        "restore the RBAC roles of nodes and add-ons".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -108,7 +108,7 @@ pub struct RestoreAdmins {
 
 impl Act for RestoreAdmins {
     fn line(&self) -> String {
-        "restore the rights of admin.conf, with the cluster's CA".to_owned()
+        "restore the rights of admin.conf, with a certificate from the cluster's CA".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -264,7 +264,7 @@ pub struct Drain {
 
 impl Act for Drain {
     fn line(&self) -> String {
-        let forced = self.force_after.map(|seconds| format!("; after {seconds} s, evict them regardless of PodDisruptionBudgets"));
+        let forced = self.force_after.map(|seconds| format!("; after {seconds} s, delete those that a PodDisruptionBudget still protects"));
         format!("evict the pods of node {}{}", self.node, forced.unwrap_or_default())
     }
 
@@ -317,8 +317,10 @@ pub struct RemoveMember {
 
 impl Act for RemoveMember {
     fn line(&self) -> String {
-        let name = if self.member.is_empty() { "without a name" } else { &self.member };
-        format!("remove member {name} ({}) from etcd", self.peer)
+        match self.member.as_str() {
+            "" => format!("remove the unnamed member at {} from etcd", self.peer),
+            name => format!("remove member {name} ({}) from etcd", self.peer),
+        }
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

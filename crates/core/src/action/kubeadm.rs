@@ -248,7 +248,7 @@ pub struct BootstrapKubelet {
 
 impl Act for BootstrapKubelet {
     fn line(&self) -> String {
-        "request a new client certificate for kubelet; its pods keep running".to_owned()
+        "request a new client certificate for kubelet; pods keep running".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {

@@ -117,7 +117,7 @@ pub struct ConfigureCloudInit {
 
 impl Act for ConfigureCloudInit {
     fn line(&self) -> String {
-        format!("write {}, so that cloud-init leaves both as they are", self.file.path)
+        format!("write {}, so that cloud-init changes neither the host name nor {}", self.file.path, path::HOSTS)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -138,7 +138,7 @@ pub struct WriteHosts {
 
 impl Act for WriteHosts {
     fn line(&self) -> String {
-        format!("write {} in {}", counted(self.lines.len(), "line"), path::HOSTS)
+        format!("write {} to {}", counted(self.lines.len(), "line"), path::HOSTS)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

@@ -43,11 +43,12 @@ impl Answers<'_> {
     /// the user is shown has the form that Kubernetes and etcd give it, or the whole answer counts for none.
     pub fn facts(&self) -> Result<ClusterFacts, String> {
         let version: Version = read(self.version)?;
-        let version =
-            three_numbers(&version.git_version).ok_or("its API server does not report a valid Kubernetes version, e.g. 1.36.3")?.to_owned();
+        let version = three_numbers(&version.git_version)
+            .ok_or("the API server does not report a valid Kubernetes version, such as 1.36.3")?
+            .to_owned();
         let nodes: List<Node> = read(self.nodes)?;
         if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
-            return Err("its API server lists a node whose name is not valid".to_owned());
+            return Err("the API server lists a node whose name is not valid".to_owned());
         }
         let system: List<Value> = read(self.system)?;
         let flannel: List<Value> = read(self.flannel).unwrap_or_default();
@@ -100,7 +101,7 @@ impl Answers<'_> {
         let is_valid =
             |member: &Member| (member.name.is_empty() || is_node_name(&member.name)) && member.peer_urls.iter().all(|url| is_peer(url));
         if !list.members.iter().all(is_valid) {
-            return Err("its etcd lists a member whose name or peer URL is not valid".to_owned());
+            return Err("etcd lists a member whose name or peer URL is not valid".to_owned());
         }
         let health: Vec<Health> = read(self.health).unwrap_or_default();
         let answer = |member: &Member| health.iter().find(|answer| member.client_urls.contains(&answer.endpoint));

@@ -28,13 +28,13 @@ pub const WORN: u64 = 90;
 impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DiskFault::Failing => f.write_str("it reports that it is failing"),
-            DiskFault::Unreadable(1) => f.write_str("a sector can't be read"),
-            DiskFault::Unreadable(count) => write!(f, "{count} sectors can't be read"),
-            DiskFault::Degraded => f.write_str("it reports too many errors to be reliable"),
-            DiskFault::ReadOnly => f.write_str("it no longer accepts writes"),
-            DiskFault::LittleSpare => f.write_str("its spare blocks are nearly used up"),
-            DiskFault::Worn(percent) => write!(f, "{percent}% of its rated write endurance is used"),
+            DiskFault::Failing => f.write_str("reports that it is failing"),
+            DiskFault::Unreadable(1) => f.write_str("has an unreadable sector"),
+            DiskFault::Unreadable(count) => write!(f, "has {count} unreadable sectors"),
+            DiskFault::Degraded => f.write_str("reports too many errors to be reliable"),
+            DiskFault::ReadOnly => f.write_str("no longer accepts writes"),
+            DiskFault::LittleSpare => f.write_str("has nearly used up its spare blocks"),
+            DiskFault::Worn(percent) => write!(f, "has used {percent}% of its rated write endurance"),
         }
     }
 }

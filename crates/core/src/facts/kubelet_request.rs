@@ -115,16 +115,16 @@ impl KubeletRequest {
             return Some(format!("{node} is not in the cluster's record of machines"));
         };
         let Some(asked) = &self.asked else {
-            return Some("it is not a valid request from a kubelet".to_owned());
+            return Some("the request is not one that a kubelet makes".to_owned());
         };
         let subject = asked.common_name == self.user && asked.organization == GROUPS[0];
         let names = BTreeSet::from([node.to_string(), address.to_string()]);
         if !subject || asked.names != names {
             let asks: Vec<&str> = [&asked.common_name].into_iter().filter(|_| !subject).chain(&asked.names).map(String::as_str).collect();
-            return Some(format!("it requests {}, but the machine has {}", and(&asks), and(&names.iter().collect::<Vec<_>>())));
+            return Some(format!("the request is for {}, but the machine has {}", and(&asks), and(&names.iter().collect::<Vec<_>>())));
         }
         if self.usages != set(&USAGES) && self.usages != set(&[&USAGES[..], &[RSA_USAGE]].concat()) {
-            return Some(format!("it requests the usages {}", and(&self.usages.iter().collect::<Vec<_>>())));
+            return Some(format!("the request is for the usages {}", and(&self.usages.iter().collect::<Vec<_>>())));
         }
         None
     }
@@ -200,11 +200,19 @@ mod tests {
     fn a_kubelet_gets_a_certificate_for_its_own_name_and_address_alone() {
         assert_eq!(refused(&object(&params(USER, &["rainbowdash", "10.0.0.2"]))), None);
         for (user, names, why) in [
-            (USER, &["fluttershy", "10.0.0.2"][..], "it requests 10.0.0.2 and fluttershy, but the machine has 10.0.0.2 and rainbowdash"),
-            (USER, &["rainbowdash", "10.0.0.3"], "it requests 10.0.0.3 and rainbowdash, but"),
+            (
+                USER,
+                &["fluttershy", "10.0.0.2"][..],
+                "the request is for 10.0.0.2 and fluttershy, but the machine has 10.0.0.2 and rainbowdash",
+            ),
+            (USER, &["rainbowdash", "10.0.0.3"], "the request is for 10.0.0.3 and rainbowdash, but"),
             (USER, &["rainbowdash", "10.0.0.2", "kubernetes.default.svc"], "kubernetes.default.svc"),
-            (USER, &["rainbowdash"], "it requests rainbowdash, but"),
-            ("system:node:fluttershy", &["rainbowdash", "10.0.0.2"], "it requests system:node:fluttershy, 10.0.0.2 and rainbowdash, but"),
+            (USER, &["rainbowdash"], "the request is for rainbowdash, but"),
+            (
+                "system:node:fluttershy",
+                &["rainbowdash", "10.0.0.2"],
+                "the request is for system:node:fluttershy, 10.0.0.2 and rainbowdash, but",
+            ),
         ] {
             let found = refused(&object(&params(user, names))).expect("it is not approved");
             assert!(found.contains(why), "{found}");
@@ -215,15 +223,15 @@ mod tests {
     fn who_asks_is_whom_the_api_server_knows_and_what_is_asked_is_what_kubelets_ask() {
         let own = object(&params(USER, &["rainbowdash", "10.0.0.2"]));
         for (at, value, why) in [
-            ("username", json!("system:node:fluttershy"), "it requests system:node:rainbowdash"),
+            ("username", json!("system:node:fluttershy"), "the request is for system:node:rainbowdash"),
             ("username", json!("system:node:rarity"), "rarity is not in the cluster's record of machines"),
             ("username", json!("system:node:applejack"), "applejack is not in the cluster's record of machines"),
             ("username", json!("rainbowdash"), "rainbowdash is not a kubelet"),
             ("groups", json!(["system:nodes"]), "is not a kubelet"),
             ("groups", json!(["system:nodes", "system:authenticated", "system:masters"]), "is not a kubelet"),
-            ("usages", json!(["digital signature", "client auth"]), "it requests the usages client auth and digital signature"),
-            ("usages", json!(["digital signature", "server auth", "client auth"]), "it requests the usages"),
-            ("request", json!("bm90IGEgcmVxdWVzdA=="), "it is not a valid request from a kubelet"),
+            ("usages", json!(["digital signature", "client auth"]), "the request is for the usages client auth and digital signature"),
+            ("usages", json!(["digital signature", "server auth", "client auth"]), "the request is for the usages"),
+            ("request", json!("bm90IGEgcmVxdWVzdA=="), "the request is not one that a kubelet makes"),
         ] {
             let mut object = own.clone();
             object["spec"][at] = value;
@@ -244,7 +252,7 @@ mod tests {
         let mut authority = params(USER, &["rainbowdash", "10.0.0.2"]);
         authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
         for params in [mail, groups, authority] {
-            assert_eq!(refused(&object(&params)).as_deref(), Some("it is not a valid request from a kubelet"));
+            assert_eq!(refused(&object(&params)).as_deref(), Some("the request is not one that a kubelet makes"));
         }
     }
 

@@ -170,7 +170,10 @@ impl fmt::Display for Problem {
                 write!(f, "the {certificate} certificate of {machine} expires {}", in_days(*days))
             }
             Problem::NoServingCertificate { machine } => {
-                write!(f, "kubelet of {machine} has no serving certificate that the cluster signed: logs and exec of its pods fail")
+                write!(
+                    f,
+                    "kubelet on {machine} has no serving certificate signed by the cluster: `kubectl logs` and `kubectl exec` fail for its pods"
+                )
             }
             Problem::RequestLeft { user, why, .. } => {
                 write!(f, "hostler does not approve a request by {user} for a serving certificate: {why}")
@@ -180,13 +183,10 @@ impl fmt::Display for Problem {
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }
-            Problem::DiskFails { machine, disk, fault } => write!(f, "disk {disk} of {machine}: {fault}: replace it soon"),
+            Problem::DiskFails { machine, disk, fault } => write!(f, "disk {disk} of {machine} {fault}: replace the disk soon"),
             Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
             Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
-            Problem::NotVerified => f.write_str(
-                "the cluster is not verified: the last verification failed, was interrupted, covered other nodes, or never \
-                    ran",
-            ),
+            Problem::NotVerified => f.write_str("the cluster, as it is now, has not passed verification"),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` on that machine shows why")
             }
@@ -195,18 +195,22 @@ impl fmt::Display for Problem {
                     None => write!(f, "no snapshot on {machine} has been copied to the share yet")?,
                     Some(age) => {
                         let age = for_seconds(*age);
-                        write!(f, "the newest snapshot on {machine} has not been copied to the share, where the newest is {age} old")?;
+                        write!(f, "the newest snapshot on {machine} has not been copied to the share, where the newest copy is {age} old")?;
                     }
                 }
                 f.write_str(": `journalctl -u hostler-snapshot-copy` on that machine shows why")
             }
-            Problem::RenewalFailed { machine } => {
-                write!(f, "the last scheduled renewal of certificates on {machine} failed")
+            Problem::RenewalFailed { machine } => write!(
+                f,
+                "the last scheduled renewal of certificates on {machine} failed: `journalctl -u hostler-renewal` on that machine shows why"
+            ),
+            Problem::NotNotified { machine, since } => {
+                match since {
+                    Some(since) => write!(f, "{machine} has not been able to send notifications for {}", for_seconds(*since))?,
+                    None => write!(f, "the last scheduled run of hostler-notify on {machine} failed")?,
+                }
+                f.write_str(": `journalctl -u hostler-notify` on that machine shows why")
             }
-            Problem::NotNotified { machine, since: Some(since) } => {
-                write!(f, "{machine} has not been able to send notifications for {}", for_seconds(*since))
-            }
-            Problem::NotNotified { machine, since: None } => write!(f, "the last scheduled run of notifications on {machine} failed"),
             Problem::SnapshotInFuture { machine } => {
                 write!(f, "the newest snapshot on {machine} is dated in the future, so it is ignored")
             }

@@ -252,8 +252,8 @@ impl fmt::Display for Refusal {
             Refusal::Holds(name, content) => {
                 write!(
                     f,
-                    "{name} is not empty: it has {content}; to erase it, create the stick again with `--wipe` and this machine's \
-                    name"
+                    "{name} is not empty: it has {content}; to erase it, create the stick again with `--wipe \
+                    MACHINE`"
                 )
             }
         }

@@ -37,19 +37,19 @@ impl Erasure {
     pub fn parse(bytes: &[u8]) -> Result<Erasure, String> {
         let erasure: Erasure = serde_json::from_slice(bytes).map_err(|error| format!("the erasure order can't be read: {error}"))?;
         let wrong = if erasure.version != VERSION {
-            "its version"
+            "version"
         } else if !is_id(&erasure.id) {
-            "its id"
+            "id"
         } else if MachineName::new(erasure.name.as_str()).is_none() {
-            "the name of the machine"
+            "machine name"
         } else if !is_mac(&erasure.mac) {
-            "the MAC address"
+            "MAC address"
         } else if erasure.disk == DiskRule::Only {
-            "its disk, which must be specified"
+            "disk: `only` is not enough"
         } else {
             return Ok(erasure);
         };
-        Err(format!("the erasure order is not valid: {wrong}"))
+        Err(format!("the erasure order has no valid {wrong}"))
     }
 
     /// As JSON.

@@ -130,29 +130,29 @@ impl Order {
         let file = &order.image.file;
         let plain = !file.is_empty() && !file.starts_with('.') && file.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let wrong = if order.version != VERSION {
-            "a different version of hostler wrote it: create the stick again"
+            "version: create the stick again with this hostler"
         } else if !is_id(&order.id) {
-            "its id"
+            "id"
         } else if !plain || !is_hex(&order.image.sha256, 64) || order.image.size == 0 {
-            "its image"
+            "image"
         } else if !order.machines.keys().all(|mac| is_mac(mac)) {
-            "a MAC address"
+            "MAC address of a machine"
         } else if !order.machines.values().all(|machine| MachineName::new(machine.name.as_str()).is_some()) {
-            "the name of a machine"
+            "name of a machine"
         } else if !order.machines.values().all(|machine| crate::inventory::is_user(&machine.user)) {
-            "the user of a machine"
+            "user of a machine"
         } else if !order
             .machines
             .values()
             .all(|machine| !machine.authorized_keys.is_empty() && machine.authorized_keys.iter().all(|key| line(key)))
         {
-            "the keys of a machine"
+            "keys of a machine"
         } else if !order.machines.values().all(|machine| machine.network.is_whole()) {
-            "the network of a machine"
+            "network of a machine"
         } else {
             return Ok(order);
         };
-        Err(format!("the installation order is not valid: {wrong}"))
+        Err(format!("the installation order has no valid {wrong}"))
     }
 
     /// Gives the order's only machine the host key that never left it.

@@ -213,7 +213,11 @@ pub fn snapshots(inventory: &Fields, pods: Option<IpNet>, problems: &mut Problem
         && let Some(field) = fields.get("recipients", problems)
     {
         let example = format!("recipients: [{RECIPIENT_EXAMPLE}]");
-        problems.add(field.place, "`recipients` is empty, so snapshots would not be encrypted: add a public key, or omit it", example);
+        problems.add(
+            field.place,
+            "`recipients` is empty, so snapshots would not be encrypted: add a public key, or omit `recipients`",
+            example,
+        );
     }
     let recipients = texts.into_iter().filter_map(|text| recipient(text, problems)).collect();
     let every = if never { None } else { every.or(regular.every) };

@@ -138,7 +138,7 @@ fn overridden(own: &Own, mut entries: &[(Key, Node)], problems: &mut Problems) {
             _ if last => return problems.add(key.place, format!("`{path}` can't be set here: {}", own.why), own.instead),
             _ => {
                 // Of several settings below one key, the first one is reported.
-                let message = format!("`{part}` must be a mapping with keys, or it would remove `{path}`: {}", own.why);
+                let message = format!("`{part}` must be a mapping with keys, because this value would remove `{path}`: {}", own.why);
                 if !problems.found.iter().any(|problem| problem.place == key.place) {
                     problems.add(key.place, message, own.instead);
                 }

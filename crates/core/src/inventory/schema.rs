@@ -127,7 +127,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&SNAPSHOTS),
             required: false,
             default: "daily, kept on the control planes",
-            doc: "Regular snapshots of the cluster's state, taken by the control planes. Each verb copies the newest one to this computer.",
+            doc: "Regular snapshots of the cluster's state, taken by the control planes. `hostler up`, `hostler status` and other verbs copy the newest one to this computer.",
             example: "\n  to: nfs://192.168.1.3/snapshots",
         },
         Key {

@@ -213,9 +213,9 @@ fn lost(name: &str, node: &NodeFact, change: Option<PowerChange>) -> Finding {
     let why = if message.is_empty() { String::new() } else { format!(": {}", shortened(&message, MOST_TEXT)) };
     Finding {
         key: format!("node/{name}"),
-        title: "a machine is lost",
+        title: "a node is not Ready",
         text: format!("node {name} is not Ready{why}"),
-        over: ("a machine is back", format!("node {name} is Ready again")),
+        over: ("a node is Ready again", format!("node {name} is Ready again")),
         gone: Some(removed(name)),
         lasts: if node.cordoned_by_hostler || change.is_some() { IN_TURN } else { LOST },
         is_problem: true,
@@ -312,7 +312,7 @@ mod tests {
         facts.snapshot_copied = Some(0);
         assert_eq!(found(Scope::Own, &facts), [(text("no snapshot on rarity has been copied to the share yet"), NOT_COPIED)]);
         facts.snapshot_copied = Some(newest - 86_400);
-        let behind = "the newest snapshot on rarity has not been copied to the share, where the newest is 1 day old";
+        let behind = "the newest snapshot on rarity has not been copied to the share, where the newest copy is 1 day old";
         assert_eq!(found(Scope::Own, &facts), [(text(behind), NOT_COPIED)]);
         facts.snapshot_copied = Some(newest);
         facts.snapshot_copy_failed = true;

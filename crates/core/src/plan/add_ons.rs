@@ -176,9 +176,9 @@ pub fn roles_manifest(kube_proxy: bool, coredns: bool) -> Result<String> {
 pub fn roles(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -> Result<()> {
     let manifest = roles_manifest(!is_skipped(planner, "kube-proxy"), !is_skipped(planner, "coredns"))?;
     let reason = match differs(add_ons, &manifest)? {
-        Some(Difference::Gone) => "some roles of nodes and add-ons are missing from the cluster",
+        Some(Difference::Gone) => "some RBAC roles of nodes and add-ons are missing from the cluster",
         // What is there and not as it should be is `up`'s.
-        Some(Difference::Changed) if planner.only.is_none() => "the roles of nodes and add-ons were changed in the cluster",
+        Some(Difference::Changed) if planner.only.is_none() => "the RBAC roles of nodes and add-ons were changed in the cluster",
         _ => return Ok(()),
     };
     planner.step(StepKind::Roles.of(api_via), api_via, reason, RestoreRoles { manifest }, []);

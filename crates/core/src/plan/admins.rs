@@ -28,7 +28,8 @@ pub fn plan(planner: &mut Planner) -> Result<bool> {
     let denied = denied(&planner.trusted);
     let Some(name) = denied.or(changed) else { return Ok(false) };
     if planner.only.is_some() {
-        planner.refuse(None, Why::Denied { machine: name.clone() }, Hint::Run(Command::Up));
+        let why = Why::Denied { machine: name.clone(), changed: denied.is_none() };
+        planner.refuse(None, why, Hint::Run(Command::Up));
         return Ok(true);
     }
     let Some((machine, _)) = planner.inventory.machines.get(name).zip(planner.usable(name)) else { return Ok(false) };
@@ -49,7 +50,7 @@ pub fn plan(planner: &mut Planner) -> Result<bool> {
 /// Where every API server that answers denies what it is asked for, only `up` can go on.
 pub fn refused(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<Refusal> {
     let machine = denied(&trusted_of(inventory, seen))?.clone();
-    Some(Refusal { machine: None, why: Why::Denied { machine }, hint: Hint::Run(Command::Up) })
+    Some(Refusal { machine: None, why: Why::Denied { machine, changed: false }, hint: Hint::Run(Command::Up) })
 }
 
 /// A control plane whose API server denies what it is asked for, where no other allows it.

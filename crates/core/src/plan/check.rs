@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::cluster::{is_full, other_name, renamed};
 use super::documents;
-use super::hint::{Command, Hint};
+use super::hint::{Command, Hint, Unless};
 use super::leave::may_leave;
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
@@ -60,7 +60,7 @@ fn unreachable(planner: &mut Planner) {
         .collect();
     if !lost.is_empty() && !planner.cluster_exists() {
         let cluster = planner.facts.values().any(|facts| facts.kubernetes.joined);
-        planner.refuse(None, Why::ControlPlaneUnknown { lost, cluster }, Hint::TurnOn);
+        planner.refuse(None, Why::ControlPlaneUnknown { lost: lost.clone(), cluster }, Hint::TurnOn(lost));
     }
 }
 
@@ -72,14 +72,14 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     // A container may hide its hardware addresses: of none nothing is known.
     if let Some(expected) = expected.filter(|mac| !facts.macs.is_empty() && !facts.macs.contains(mac)) {
         let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
-        planner.refuse(Some(name), why, Hint::RightMachine);
+        planner.refuse(Some(name), why, Hint::RightMachine(name.clone()));
     } else if !facts.systemd {
         let hint = if ["debian", "ubuntu"].contains(&facts.os.as_str()) { Hint::InstallSystemd } else { Hint::InstallDebian };
         planner.refuse(Some(name), Why::NoSystemd, hint);
     } else if let Some((why, hint)) = no_programs(planner, facts) {
         planner.refuse(Some(name), why, hint);
     } else if !facts.foreign.is_empty() {
-        planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform);
+        planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform(facts.foreign.clone()));
     } else if facts.in_progress.contains(&InProgress::Wipe) {
         let finish = if planner.inventory.only_control_plane() == Some(name) { Command::Restore(name.clone()) } else { rebuild(name) };
         planner.refuse(Some(name), Why::WipeInterrupted, Hint::FinishWipe(finish));
@@ -108,14 +108,15 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     {
         planner.refuse(Some(name), Why::Reserves { reserved, has, needed }, Hint::LowerReserves);
     } else if let Some(path) = wanted::own_resolv_conf(planner.inventory).filter(|_| facts.own_nameservers.is_none()) {
-        planner.refuse(Some(name), Why::NoResolvConf { path: path.to_owned() }, Hint::CreateResolvConf);
+        planner.refuse(Some(name), Why::NoResolvConf { path: path.to_owned() }, Hint::CreateResolvConf { path: path.to_owned() });
     }
     if planner.usable(name).is_some()
         && planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane)
         && (1..LITTLE_MEMORY).contains(&facts.memory)
     {
         let least = LITTLE_MEMORY / 1024;
-        planner.warn(Some(name), format!("it has only {} MB of memory, but kubeadm requires {least} MB", facts.memory / 1024));
+        let has = facts.memory / 1024;
+        planner.warn(Some(name), format!("the machine has only {has} MB of memory, but kubeadm requires {least} MB for a control plane"));
     }
     if planner.usable(name).is_some()
         && !facts.kubernetes.joined
@@ -124,7 +125,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     {
         let (took, most) = (took / 1000, SLOW_FSYNC / 1000);
         let text = format!(
-            "its disk takes {took} ms to sync a write (99th percentile), but etcd needs less than {most} ms: the API will be slow, and may \
+            "the disk takes {took} ms to sync a write (99th percentile), but etcd needs less than {most} ms: the API will be slow, and may \
              fail under load; use an SSD"
         );
         planner.warn(Some(name), text);
@@ -161,8 +162,8 @@ fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) ->
     }
     let networks = and(&networks);
     Some(format!(
-        "the VIP {vip} is not in any of its networks ({networks}): other machines can reach the VIP only if a router forwards their \
-         traffic to this machine"
+        "the VIP {vip} is not in any network of this machine ({networks}): other machines can reach the VIP only if a router forwards \
+         their traffic to this machine"
     ))
 }
 
@@ -209,10 +210,10 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
 fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, lock: &LockFact) {
     let Some(age) = lock.age(facts) else {
         let when = match facts.clock.saturating_sub(lock.since) {
-            age if age < 0 => "starts in the future: check the clock",
-            _ => "started more than 90 min ago, and no step takes that long",
+            age if age < 0 => "in the future: check the clock",
+            _ => "more than 90 min ago, and no step takes that long",
         };
-        let text = format!("the lock of run {} is ignored: by the machine's clock, its step {} {when}", lock.run, lock.step);
+        let text = format!("the lock of step {} of run {} is ignored: by the machine's clock, it was taken {when}", lock.step, lock.run);
         planner.warn(Some(name), text);
         return;
     };
@@ -222,7 +223,7 @@ fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, 
         Some(_) => {}
         None => planner.warn(
             Some(name),
-            format!("{}, although its run was interrupted: steps on this machine wait until it ends", working(lock, age)),
+            format!("{}, although that run was interrupted: other steps on this machine wait until it ends", working(lock, age)),
         ),
     }
 }
@@ -263,7 +264,11 @@ pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineNam
     };
     let is = inventory.workers().map(|(name, _)| name).filter(|name| facts.contains_key(name)).find(ours)?;
     let why = Why::ControlPlaneElsewhere { is: is.clone(), named: named.clone(), written: inventory.roles_written };
-    Some(Refusal { machine: None, why, hint: Hint::WriteRole(is.clone()) })
+    let hint = match inventory.roles_written {
+        true => Hint::MoveRole { to: is.clone(), from: named.clone() },
+        false => Hint::WriteRole(is.clone()),
+    };
+    Some(Refusal { machine: None, why, hint })
 }
 
 /// Whose step works on the machine, and for how many seconds.
@@ -294,7 +299,7 @@ fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     }
     let hint = match planner.inventory.only_control_plane() == Some(name) {
         // Its data is whole: nothing that would take it away is a way out.
-        true if facts.kubernetes.etcd_data => Hint::PutBack,
+        true if facts.kubernetes.etcd_data => Hint::PutBack { files: facts.kubernetes.damaged.clone(), others: false },
         true => Hint::Undamage { command: Command::Restore(name.clone()), backup: true },
         false => Hint::Undamage { command: rebuild(name), backup: false },
     };
@@ -313,9 +318,9 @@ fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
         false => Hint::Clean(rebuild(name)),
         true if !alone && planner.api_via.is_some_and(|api_via| api_via.machine != name) => Hint::Clean(rebuild(name)),
         true if !kubernetes.etcd_data && kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => {
-            Hint::RestoreCluster(Command::Restore(name.clone()))
+            Hint::RestoreCluster { restore: Command::Restore(name.clone()), unless: Unless::Unmounted }
         }
-        true => Hint::PutBack,
+        true => Hint::PutBack { files: kubernetes.missing.clone(), others: !alone },
     };
     planner.refuse(Some(name), Why::Missing { paths: kubernetes.missing.clone() }, hint);
 }
@@ -344,7 +349,7 @@ pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
 
 /// The other cluster that the machine is in, as a person would ask for it.
 pub fn its_cluster(facts: &Facts) -> &str {
-    facts.kubernetes.server.as_deref().unwrap_or("its server is unknown")
+    facts.kubernetes.server.as_deref().unwrap_or("API server unknown")
 }
 
 /// Refuses the machine if it is in a cluster that is not the inventory's.
@@ -416,19 +421,20 @@ fn membership(planner: &mut Planner) {
             }
             Some(node) if !node.address.is_empty() && node.address != machine.address.to_string() => {
                 let why = Why::Address { node: node.address.clone(), machine: machine.address.to_string() };
-                planner.refuse(Some(name), why, Hint::OldAddress(rebuild(name)));
+                let hint = Hint::OldAddress { address: node.address.clone(), command: rebuild(name) };
+                planner.refuse(Some(name), why, hint);
             }
             Some(_) => {}
         }
     }
     let unreachable: Vec<MachineName> = planner.unreachable.keys().map(|name| (*name).clone()).collect();
     if !orphans.is_empty() && !lost && !planner.inventory.roles_written && !unreachable.is_empty() {
-        planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
+        planner.refuse(None, Why::RolesUnknown { unreachable: unreachable.clone() }, Hint::WriteRoles { unreachable });
     } else if !orphans.is_empty() && !lost {
         let holder = planner.facts.iter().find(|(_, facts)| facts.kubernetes.etcd_data);
         let hint = match (holder, planner.inventory.control_planes().next()) {
             (Some((holder, _)), _) => Hint::KeepEtcd { machine: (*holder).clone() },
-            (None, Some((first, _))) => Hint::RestoreCluster(Command::Restore(first.clone())),
+            (None, Some((first, _))) => Hint::RestoreCluster { restore: Command::Restore(first.clone()), unless: Unless::NotListed },
             (None, None) => return,
         };
         planner.refuse(None, Why::ControlPlaneLost { orphans }, hint);
@@ -490,7 +496,7 @@ fn newcomers(planner: &mut Planner) {
             let hint = match (other_speaks && may_leave(cluster, sick), removable(sick)) {
                 (true, Some(node)) => Hint::MendMember { member: member.clone(), command: remove(node) },
                 (true, None) => Hint::WriteBack,
-                (false, _) => Hint::MendMembers,
+                (false, _) => Hint::MendMembers(vec![member.clone()]),
             };
             planner.refuse(Some(name), Why::MemberUnhealthy { member, joins: true }, hint);
         }
@@ -498,8 +504,10 @@ fn newcomers(planner: &mut Planner) {
 }
 
 fn clocks(planner: &mut Planner) {
+    // Of one machine's clock, or of two, nobody knows that it is the wrong one.
+    let compared = planner.facts.values().filter(|facts| facts.clock_ahead.is_some()).count() < 3;
     for (name, off) in wrong_clocks(planner) {
-        planner.refuse(Some(name), Why::Clock { off }, Hint::SetClock);
+        planner.refuse(Some(name), Why::Clock { off }, Hint::SetClock { machine: name.clone(), compared });
     }
 }
 

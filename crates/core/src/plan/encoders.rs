@@ -100,8 +100,8 @@ pub fn plan(planner: &mut Planner, api_via: &MachineName, wanted: &Transcode, in
             continue;
         }
         let reason = match labels.is_some_and(|labels| labels.contains_key(label::TRIED_WITH)) {
-            true => format!("the encoders of {name} were last tested with a different image, device or preset"),
-            false => format!("it is not known which encoders work on {name}"),
+            true => format!("the encoders on {name} were last tested with a different image, device or preset"),
+            false => format!("the encoders on {name} have not been tested"),
         };
         let kinds = [StepKind::Join, StepKind::Labels, StepKind::Containerd, StepKind::KubeletUnit, StepKind::Images(ImageGroup::Films)];
         let mut needs: Vec<Need> = kinds.map(|kind| kind.of(name).if_planned()).into();
@@ -124,7 +124,7 @@ fn families(wanted: &Transcode) -> Vec<String> {
 
 /// Why Quick Sync does not work there, although the machine has render nodes.
 fn without_hardware(nodes: &[&RenderNode]) -> String {
-    border(nodes).unwrap_or_else(|| "its chip has the encoders, but they do not work: the driver's firmware may be missing".to_owned())
+    border(nodes).unwrap_or_else(|| "the chip supports Quick Sync, but no encoder works: the driver's firmware may be missing".to_owned())
 }
 
 /// What keeps the bundle's encoder from using these nodes; `None`: it serves one of them.
@@ -135,8 +135,8 @@ fn border(nodes: &[&RenderNode]) -> Option<String> {
     }
     let older = nodes.iter().find(|node| node.chip() == Chip::Older);
     Some(match older {
-        Some(node) => format!("its chip ({}) is too old: {serves}", node.pci_text()),
-        None => format!("its chip is unknown: {serves}"),
+        Some(node) => format!("the chip ({}) is too old: {serves}", node.pci_text()),
+        None => format!("the chip is unknown: {serves}"),
     })
 }
 

@@ -51,7 +51,10 @@ pub(super) fn plan(
     };
     let before = planner.all();
     planner.step(StepKind::Erase.of(name), name, format!("you asked to erase {name}"), erase, before.into_iter().map(Into::into));
-    planner.warn(Some(name), "its screen shows how the disk was erased; the machine then powers off, or stays on if the erasure failed");
+    planner.warn(
+        Some(name),
+        "the machine's screen will show how the disk was erased; then the machine powers off, or stays on if the erasure failed",
+    );
     Ok(after_staging(planner, name))
 }
 

@@ -88,7 +88,13 @@ impl Inspection<'_> {
     fn foreign(&mut self) {
         let (facts, kubernetes) = (self.facts, &self.facts.kubernetes);
         if !facts.foreign.is_empty() {
-            self.unless(None, "foreign", "another container platform", facts.foreign.join(", "), "it conflicts with containerd");
+            self.unless(
+                None,
+                "foreign",
+                "another container platform",
+                facts.foreign.join(", "),
+                "two container platforms on one machine conflict",
+            );
         }
         if check::is_of_another(self.planner, facts) {
             let place = check::its_cluster(facts);
@@ -107,7 +113,13 @@ impl Inspection<'_> {
             if self.planned(StepKind::RepairControlPlane) || self.planned(StepKind::BootstrapKubelet) {
                 continue;
             }
-            self.unless(Some(StepKind::Wipe), "damaged", "a damaged file", path, "kubeadm wrote it, and it is empty or truncated");
+            self.unless(
+                Some(StepKind::Wipe),
+                "damaged",
+                "a damaged file",
+                path,
+                "kubeadm wrote it, but its content was truncated or changed",
+            );
         }
     }
 
@@ -120,7 +132,13 @@ impl Inspection<'_> {
             (InProgress::Restore, "an interrupted restore", StepKind::Init, "restore-interrupted"),
         ] {
             if self.facts.in_progress.contains(&mark) {
-                self.unless(Some(step), code, what, format!("{}/{}", path::APPLIED, mark.name()), "the machine is in an undefined state");
+                self.unless(
+                    Some(step),
+                    code,
+                    what,
+                    format!("{}/{}", path::APPLIED, mark.name()),
+                    "the machine may be in an inconsistent state",
+                );
             }
         }
     }
@@ -179,12 +197,12 @@ impl Inspection<'_> {
         if self.planned(StepKind::Containerd) {
             let replaced = super::machine::others_of_containerd(self.facts, &files);
             if !replaced.is_empty() {
-                let matters = "hostler writes its own";
+                let matters = "hostler writes its own configuration";
                 self.find(
                     "another program's containerd configuration",
                     replaced.join(", "),
                     matters,
-                    "renamed and kept next to \
+                    "renamed, and kept next to \
                     hostler's configuration",
                 );
             }
@@ -216,8 +234,8 @@ impl Inspection<'_> {
             self.find(
                 "little disk space",
                 place,
-                "programs and images need 1500 MB",
-                "hostler continues; free up space soon, so that 3072 MB is free",
+                "programs and images take 1500 MB, and pods need space, too",
+                "hostler continues; free up space until 3072 MB is free",
             );
         }
     }

@@ -345,7 +345,7 @@ fn rebuild(
     if let Some(Observation::Unreachable(_)) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
         let text = format!(
-            "it can't be reached, so only the cluster is cleaned up now; once the machine is back, run `hostler rebuild {name}` again"
+            "the machine can't be reached, so only the cluster is cleaned up now; once the machine is back, run `hostler rebuild {name}` again"
         );
         whole.warnings.push(Warning { machine: Some(name.clone()), text });
     }

@@ -47,9 +47,18 @@ pub enum Hint {
     LetItEnd,
     /// `role: control-plane` at this machine.
     WriteRole(MachineName),
-    WriteRoles,
-    TurnOn,
-    RightMachine,
+    /// The same, where the inventory gives the role to another one.
+    MoveRole {
+        to: MachineName,
+        from: MachineName,
+    },
+    /// `unreachable`: one of them may be the control plane.
+    WriteRoles {
+        unreachable: Vec<MachineName>,
+    },
+    /// What can't be reached.
+    TurnOn(Vec<MachineName>),
+    RightMachine(MachineName),
     InstallDebian,
     /// Of a Debian or Ubuntu with another init.
     InstallSystemd,
@@ -58,7 +67,7 @@ pub enum Hint {
     },
     /// Of the architectures that hostler has programs for.
     KnownArchitecture,
-    RemovePlatform,
+    RemovePlatform(Vec<String>),
     FinishWipe(Command),
     FinishRestore(Command),
     /// `leave`: it should leave its cluster first.
@@ -73,14 +82,19 @@ pub enum Hint {
     },
     /// In KubeletConfiguration.
     LowerReserves,
-    CreateResolvConf,
+    CreateResolvConf {
+        path: String,
+    },
     /// `restore`: of the only control plane, whose files no other has.
     Undamage {
         command: Command,
         backup: bool,
     },
-    /// What the whole cluster trusts: a backup, a snapshot or another control plane has it.
-    PutBack,
+    /// What can't be made again. What the whole cluster trusts is in snapshots, too, and on `others`, if there are more control planes.
+    PutBack {
+        files: Vec<String>,
+        others: bool,
+    },
     /// etcd's data is there, and must not go with the rest.
     KeepEtcd {
         machine: MachineName,
@@ -88,8 +102,14 @@ pub enum Hint {
     ChangeRole(MachineName),
     /// Rebuilding brings it back clean.
     Clean(Command),
-    OldAddress(Command),
-    RestoreCluster(Command),
+    OldAddress {
+        address: String,
+        command: Command,
+    },
+    RestoreCluster {
+        restore: Command,
+        unless: Unless,
+    },
     /// The machine takes the place of the one that the cluster knows.
     TakePlace(Command),
     Rename(Command),
@@ -107,7 +127,11 @@ pub enum Hint {
     /// The only one, which was reached.
     LookAtControlPlane(MachineName),
     MoveDataAway,
-    SetClock,
+    /// `compared`: with this computer's, which may be the wrong one.
+    SetClock {
+        machine: MachineName,
+        compared: bool,
+    },
     GiveAddressBack {
         was: String,
     },
@@ -121,6 +145,10 @@ pub enum Hint {
         is: String,
     },
     KeepVersion {
+        is: String,
+    },
+    /// An upgrade to what is older than the cluster.
+    NotOlder {
         is: String,
     },
     /// To `next`, where hostler knows one.
@@ -164,8 +192,11 @@ pub enum Hint {
     LoseOnlyControlPlane {
         restore: Command,
     },
-    MendMembers,
-    MoveKept,
+    /// By their names.
+    MendMembers(Vec<String>),
+    MoveKept {
+        kept: String,
+    },
     Reinstall {
         machine: MachineName,
         why: NoInstaller,
@@ -232,17 +263,28 @@ pub enum Hint {
     Troubleshoot,
 }
 
+/// What else may be the reason why a cluster's state is not found, and is to be ruled out before the cluster is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unless {
+    /// The disk with etcd's data is not mounted.
+    Unmounted,
+    /// The control plane is not in the inventory.
+    NotListed,
+    /// Nothing: etcd says itself that it can't read its data.
+    Broken,
+}
+
 impl Hint {
     /// The commands of hostler's in it.
     pub fn commands(&self) -> Vec<Command> {
         match self {
             Hint::FinishWipe(command)
             | Hint::FinishRestore(command)
-            | Hint::RestoreCluster(command)
+            | Hint::RestoreCluster { restore: command, .. }
             | Hint::WipeFirst { command, .. }
             | Hint::Undamage { command, .. }
             | Hint::Clean(command)
-            | Hint::OldAddress(command)
+            | Hint::OldAddress { command, .. }
             | Hint::TakePlace(command)
             | Hint::Rename(command)
             | Hint::DropLearner(command)
@@ -258,7 +300,9 @@ impl Hint {
             ],
             Hint::ChangeRole(name) => vec![Command::Remove { node: name.to_string(), dead: false }, Command::Add(name.clone())],
             Hint::KeepAsIs { .. } => vec![Command::Reset, Command::Up],
-            Hint::MakeCluster | Hint::MendMembers | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
+            Hint::MakeCluster | Hint::MendMembers(_) | Hint::PutBack { .. } | Hint::BringControlPlanesBack { look: false } => {
+                vec![Command::Up]
+            }
             Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
             Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
             Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: Some(next.clone()) }],
@@ -278,7 +322,7 @@ impl Hint {
             | Hint::WipeFirst { command, .. }
             | Hint::Undamage { command, .. }
             | Hint::Clean(command)
-            | Hint::OldAddress(command)
+            | Hint::OldAddress { command, .. }
             | Hint::TakePlace(command) => command,
             _ => return self,
         };
@@ -302,7 +346,7 @@ impl fmt::Display for Command {
             Command::Remove { node, dead: false } => write!(f, "`hostler remove {}`", shell_word(node)),
             Command::Remove { node, dead: true } => write!(f, "`hostler remove {} --dead`", shell_word(node)),
             Command::Reset => f.write_str("`hostler reset`"),
-            Command::TakeOver(machine) => write!(f, "`--take-over {machine}` (with up, add or rebuild)"),
+            Command::TakeOver(machine) => write!(f, "`--take-over {machine}` (for `up`, `add` and `rebuild`)"),
             Command::Snapshot => f.write_str("`hostler snapshot create`"),
             Command::Plan => f.write_str("`hostler plan`"),
             Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),

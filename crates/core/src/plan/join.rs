@@ -71,7 +71,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         // One of them may be the control plane of a cluster that is only switched off.
         let unreachable: Vec<MachineName> = planner.unreachable.keys().map(|name| (*name).clone()).collect();
         if !planner.inventory.roles_written && !planner.begins_anew && !unreachable.is_empty() {
-            planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
+            planner.refuse(None, Why::RolesUnknown { unreachable: unreachable.clone() }, Hint::WriteRoles { unreachable });
             return Ok(());
         }
         let Some(facts) = planner.usable(first) else {

@@ -43,7 +43,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
             other_cluster(planner, name, facts, hint);
             return;
         }
-        planner.warn(Some(name), format!("it now belongs to another cluster ({}) and is left as it is", its_cluster(facts)));
+        planner.warn(Some(name), format!("the machine now belongs to another cluster ({}), so it is not changed", its_cluster(facts)));
     }
     // Under this name the cluster has nothing that could leave, and what the machine is would be lost to it.
     if let Some(node) = other_name(planner, name).filter(|_| !another) {
@@ -67,10 +67,10 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
             }
             _ if !ready => None,
             Some(Observation::Unreachable(why)) => {
-                Some((format!("its node is Ready, although {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
+                Some((format!("the node is Ready, although {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
             }
             // Who says that it is dead has it left in peace.
-            _ => Some(("its node is Ready".to_owned(), Hint::WaitUntilNotReady(name.clone()))),
+            _ => Some(("the node is Ready".to_owned(), Hint::WaitUntilNotReady(name.clone()))),
         };
         if let Some((reason, hint)) = found {
             planner.refuse(Some(name), Why::Lives { reason }, hint);
@@ -96,8 +96,8 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         planner.warn(
             Some(name),
             format!(
-                "{host} resolves to this machine: while this machine is down, no other machine can reach the API by that name; if this \
-                 machine is gone for good, remove it from the inventory and run `hostler up`"
+                "{host} resolves to this machine: while it is down, no other machine can reach the API by that name; if it is gone for \
+                 good, remove it from the inventory and run `hostler up`"
             ),
         );
     }
@@ -218,7 +218,8 @@ fn keeps_quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a
     let left: Vec<_> = cluster.members.values().filter(|other| !other.learner && *other != member).collect();
     let then = left.iter().filter(|member| member.healthy).count();
     let sick: Vec<String> = left.iter().filter(|member| !member.healthy).map(|member| member.called().to_owned()).collect();
-    planner.refuse(Some(name), Why::Quorum { healthy: then, members: left.len(), down: sick }, Hint::MendMembers);
+    let why = Why::Quorum { healthy: then, members: left.len(), down: sick.clone() };
+    planner.refuse(Some(name), why, Hint::MendMembers(sick));
     false
 }
 

@@ -12,7 +12,7 @@ use crate::action::machine::{
     SetHostname, SetSysctls, StartUnit, SwapOff, SynchronizeClock, WriteHosts,
 };
 use crate::digest::sha256;
-use crate::facts::Facts;
+use crate::facts::{Facts, UnitFact};
 use crate::inventory::{Cni, Machine, MachineName, Role};
 use crate::manifest::Manifest;
 use crate::protocol::path;
@@ -183,7 +183,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
         return;
     }
     let reason = match facts.links.get(wanted::CURRENT) {
-        Some(_) if missing.is_empty() && switched => "an update of its programs was interrupted".to_owned(),
+        Some(_) if missing.is_empty() && switched => "an update of the programs was interrupted".to_owned(),
         None => "no Kubernetes binaries are installed".to_owned(),
         Some(_) if !switched => "a different set of programs is in use".to_owned(),
         Some(_) => {
@@ -235,7 +235,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest
         let reason = if let (Some(first), true) = (first, facts.files.contains_key(path::CONTAINERD_CONFIG)) {
             format!("{first} is missing or differs")
         } else if cut {
-            "an update of its configuration was interrupted".to_owned()
+            "an update of containerd's configuration was interrupted".to_owned()
         } else {
             "containerd is not configured".to_owned()
         };
@@ -359,7 +359,7 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
                 "the timer that takes snapshots is on a worker"
             } else {
                 "regular snapshots are enabled, but the \
-                inventory says `every: never`"
+                inventory says `snapshots: {every: never}`"
             };
             planner.step(at, name, reason, action, []);
         }
@@ -378,7 +378,7 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale, others: Vec::new(), restart: true };
         planner.step(at, name, reason, action, needs);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "regular snapshots are not set up", StartUnit { unit: UNIT.to_owned() }, needs);
+        planner.step(at, name, not_running(UNIT, unit), StartUnit { unit: UNIT.to_owned() }, needs);
     }
     Ok(())
 }
@@ -405,9 +405,13 @@ fn renewal(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: 
         }
     } else if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Renewal) {
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
-        planner.step(at, name, "certificates are not renewed regularly", action, []);
+        let reason = match unit {
+            Some(_) => "the timer that renews certificates differs from hostler's",
+            None => "certificates are not renewed regularly",
+        };
+        planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "certificates are not renewed regularly", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, not_running(UNIT, unit), StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }
@@ -430,12 +434,19 @@ fn notify(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()
     let (files, settings) = wanted::notify_files(inventory, notify, name)?;
     let changed = files.iter().any(|file| differs(facts, file)) || differs(facts, settings.file());
     if changed || facts.in_progress.contains(&InProgress::Notify) {
-        let reason = if unit.is_some() { "the settings for notifications differ from the inventory" } else { "no notifications are sent" };
+        let reason =
+            if unit.is_some() { "the settings for notifications differ from the inventory" } else { "notifications are not set up" };
         planner.step(at, name, reason, ConfigureNotify { unit: UNIT.to_owned(), files, settings }, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "no notifications are sent", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, not_running(UNIT, unit), StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
+}
+
+/// Why a unit whose files are as desired is started.
+fn not_running(name: &str, unit: Option<&UnitFact>) -> String {
+    let is = if unit.is_some_and(|unit| unit.active) { "enabled" } else { "running" };
+    format!("{name} is not {is}")
 }
 
 /// Whether `file` is missing on the machine, or is not what it should be.

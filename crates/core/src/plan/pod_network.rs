@@ -28,8 +28,7 @@ impl std::fmt::Display for Fault {
             ),
             Fault::Silent { nodes } => write!(
                 f,
-                "it gets no answer from {} over the pod network: if there is a firewall between the machines, open UDP port 8472 and allow \
-                 ping",
+                "no answer from {} over the pod network: if there is a firewall between the machines, open UDP port 8472 and allow ping",
                 and(nodes)
             ),
         }

@@ -20,7 +20,7 @@ use crate::record::{InProgress, Record};
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
 
-const HALF_UPGRADED: &str = "an upgrade of its packages was interrupted";
+const HALF_UPGRADED: &str = "an upgrade of the packages was interrupted";
 
 /// What a machine is to do, and the boot in which it was to do it: [`Facts::boot`]. As the record has it: `reboot BOOT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,20 +135,20 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Opt
                 (Some(api_via), Some(node)) if node.ready => {
                     before = make_way(&mut planner, (api_via, cluster), name, &format!("{name} is about to be rebooted"), before);
                     if !has_elsewhere(&planner, cluster, name) {
-                        planner.warn(Some(name), "its pods can't run on another node, so they stop while it restarts");
+                        planner.warn(Some(name), "the pods of this machine can't run on another node, so they stop during the reboot");
                     }
                 }
-                (_, Some(_)) => planner.warn(Some(name), "its node is not Ready, so it will be rebooted without a drain"),
+                (_, Some(_)) => planner.warn(Some(name), "the node is not Ready, so the machine will be rebooted without a drain"),
                 _ => {}
             }
             let control_plane = facts.kubernetes.control_plane && planner.joined(name);
             if control_plane && voters(cluster) < 3 {
-                planner.warn(Some(name), "the API is unavailable while it restarts; pods of other machines keep running");
+                planner.warn(Some(name), "the API is unavailable during the reboot of this machine; pods on other machines keep running");
             }
             if packages.is_some() || half {
                 let reason = match half {
                     true => HALF_UPGRADED.to_owned(),
-                    false => "you asked to upgrade its packages".to_owned(),
+                    false => "you asked to upgrade the packages".to_owned(),
                 };
                 before = vec![planner.step(StepKind::UpgradePackages.of(name), name, reason, UpgradePackages { packages }, before).into()];
             }
@@ -202,7 +202,7 @@ fn reason(facts: &Facts, name: &MachineName) -> String {
 fn refuse_unreachable(planner: &mut Planner, machines: &[MachineName]) {
     let lost: Vec<_> = planner.unreachable.keys().copied().filter(|name| machines.contains(name)).collect();
     for name in lost {
-        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn);
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn(vec![name.clone()]));
     }
 }
 
@@ -223,7 +223,8 @@ fn refuse_without_quorum(planner: &mut Planner, cluster: &ClusterFacts, machines
         let down: Vec<String> = others.iter().filter(|member| !member.healthy).map(|member| member.name.clone()).collect();
         let healthy = others.len() - down.len();
         if healthy <= voters.len() / 2 {
-            planner.refuse(Some(name), Why::Quorum { healthy, members: voters.len(), down }, Hint::MendMembers);
+            let why = Why::Quorum { healthy, members: voters.len(), down: down.clone() };
+            planner.refuse(Some(name), why, Hint::MendMembers(down));
         }
     }
 }
@@ -263,7 +264,7 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
     planner.keep_refusals(is_another);
     let lost: Vec<_> = planner.unreachable.keys().copied().collect();
     for name in lost {
-        planner.warn(Some(name), "it can't be reached, so it is left as it is");
+        planner.warn(Some(name), "the machine can't be reached, so it is not shut down");
     }
     // Half of a cluster that stays on is nothing that anybody asked for.
     if !planner.refused.is_empty() {
@@ -312,7 +313,7 @@ pub fn start(mut planner: Planner) -> Result<Plan> {
     planner.keep_refusals(is_another);
     let lost: Vec<_> = planner.unreachable.keys().copied().collect();
     for name in lost {
-        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn);
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn(vec![name.clone()]));
     }
     let Some(ApiVia { machine: api_via, cluster, .. }) = planner.api_via else {
         silence::explain(&mut planner);
@@ -324,7 +325,7 @@ pub fn start(mut planner: Planner) -> Result<Plan> {
     for name in &machines {
         if let Some(node) = cluster.nodes.get(name.as_str()) {
             let action = Uncordon { node: name.to_string(), version: node.version.clone() };
-            planner.step(StepKind::Uncordon.of(name), api_via, "it was shut down with the cluster", action, []);
+            planner.step(StepKind::Uncordon.of(name), api_via, "the machine was shut down with the cluster", action, []);
         }
     }
     verify::plan(&mut planner)?;

@@ -214,9 +214,10 @@ pub enum Why {
     NoApi {
         answers: Vec<(MachineName, String)>,
     },
-    /// Its API server answers, but denies admin.conf what it is asked for.
+    /// Its API server answers, but denies admin.conf what it is asked for. `changed`: only something else, so far.
     Denied {
         machine: MachineName,
+        changed: bool,
     },
     /// No API server answers, as the only etcd can't read its data.
     EtcdBroken {

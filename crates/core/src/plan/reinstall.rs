@@ -134,7 +134,7 @@ pub(super) fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineNam
 
 /// Nobody installs or erases a machine that can't be reached.
 pub(super) fn needs_machine<'a>(mut planner: Planner<'a>, name: &'a MachineName) -> Plan {
-    planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn);
+    planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn(vec![name.clone()]));
     Plan { steps: Vec::new(), ..planner.finish() }
 }
 
@@ -162,11 +162,11 @@ pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a Machine
     }
     let instead = match snapshots.server() {
         Some(share) => format!("the newest has not been copied to {share} yet"),
-        None if all => "`snapshots.to` can be a share".to_owned(),
-        None => format!("`snapshots.to` can be a share, or a folder of hostler's data partition ({DATA_FOLDER})"),
+        None if all => "to keep them, set `snapshots.to` to a share".to_owned(),
+        None => format!("to keep them, set `snapshots.to` to a share, or to a folder of hostler's data partition ({DATA_FOLDER})"),
     };
     let text =
-        format!("its snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and {instead}");
+        format!("the snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and {instead}");
     planner.warn(Some(name), text);
 }
 
@@ -178,9 +178,10 @@ fn warn_of_named<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &F
     lost.retain(|path| path != snapshots && (goes(facts, path) || own == Some(path.as_str())) && !EVERY_SYSTEM.contains(&path.as_str()));
     if !lost.is_empty() {
         let text = format!(
-            "its new system will not have {}, which the inventory names: create that again once the system is installed, then run \
+            "the new system will not have {}, which the inventory names: create {} again once the system is installed, then run \
              `hostler up`",
-            and(&lost)
+            and(&lost),
+            if lost.len() == 1 { "it" } else { "them" }
         );
         planner.warn(Some(name), text);
     }
@@ -295,9 +296,9 @@ pub(super) fn plan_all(
         if is_installed(facts, installation) || facts.kubernetes.joined && is_of_image(facts, installation) {
             done.push(name);
         } else if facts.arch.is_some_and(|arch| arch != Arch::Amd64) {
-            planner.warn(Some(name), "its system is not reinstalled: hostler has an installer only for machines with an x86-64 processor");
+            planner.warn(Some(name), "the system is not reinstalled: hostler has an installer only for machines with an x86-64 processor");
         } else if planner.cluster_exists() && inventory.only_control_plane() == Some(name) {
-            planner.warn(Some(name), "its system is not reinstalled: it is the only control plane, and has the cluster's state");
+            planner.warn(Some(name), "the system is not reinstalled: the machine is the only control plane, and has the cluster's state");
         } else {
             // All are asked for before the first is changed.
             if let Err(why) = order_for(inventory, name, facts, os, installation) {
@@ -329,7 +330,7 @@ pub(super) fn plan_all(
     let later: Vec<String> = left.iter().map(|(name, _)| name.to_string()).collect();
     if !later.is_empty() {
         plan.warnings
-            .push(Warning { machine: None, text: format!("afterwards, new systems are installed on {}, one at a time", and(&later)) });
+            .push(Warning { machine: None, text: format!("new systems will be installed on {} afterwards, one at a time", and(&later)) });
     }
     Ok(plan)
 }

@@ -61,11 +61,11 @@ fn not_in_snapshot(
         let facts = seen.get(name)?.facts().filter(|facts| facts.kubernetes.joined)?;
         let text = if !snapshot.nodes.contains(name.as_str()) {
             format!(
-                "the snapshot has no node {name}, which joined later: after the restore, run `hostler rebuild {name}` to join it \
+                "the snapshot does not contain node {name}, which joined later: after the restore, run `hostler rebuild {name}` to join it \
                 again"
             )
         } else if joined_since(snapshot, Some(facts)) {
-            format!("it joined again after the snapshot was taken: after the restore, run `hostler rebuild {name}` to join it once more")
+            format!("the machine was rejoined after the snapshot was taken: after the restore, run `hostler rebuild {name}`")
         } else {
             return None;
         };

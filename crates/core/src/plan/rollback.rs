@@ -174,7 +174,7 @@ fn kubelets(
 
 fn uncordon(planner: &mut Planner, api_via: &MachineName, name: &MachineName, before: Vec<Need>) -> Need {
     let action = Uncordon { node: name.to_string(), version: planner.manifests.kubernetes().to_owned() };
-    let reason = format!("{name} has the version from before the upgrade");
+    let reason = format!("{name} runs the version from before the upgrade");
     planner.step(StepKind::Uncordon.of(name), api_via, reason, action, before).into()
 }
 
@@ -188,7 +188,7 @@ fn is_back(planner: &Planner, begun: &Begun, cluster: Option<&ClusterFacts>) -> 
 }
 
 fn kubelet(planner: &mut Planner, begun: &Begun, before: Vec<Need>, alone: bool) -> Result<Need> {
-    let Some(manifest) = planner.manifest_of(begun.name) else { anyhow::bail!("{} has no bundle", begun.name) };
+    let Some(manifest) = planner.manifest_of(begun.name) else { anyhow::bail!("there is no bundle for {}", begun.name) };
     let (set, programs) = wanted::programs(manifest, begun.machine.role);
     let files = wanted::containerd_files(planner.inventory, manifest, begun.name, begun.facts)?;
     let containerd = files.into_iter().filter(|file| machine::differs(begun.facts, file)).collect();
@@ -196,7 +196,7 @@ fn kubelet(planner: &mut Planner, begun: &Begun, before: Vec<Need>, alone: bool)
     let action = RollBackNode { arch: manifest.arch, set, programs, containerd, yields_vip, alone };
     let reason = match wanted::version_in_use(begun.facts) {
         Some(is) if is != manifest.kubernetes => format!("kubelet has version {is}"),
-        _ => "a rollback of its kubelet was interrupted".to_owned(),
+        _ => "a rollback of kubelet was interrupted".to_owned(),
     };
     Ok(planner.step(StepKind::RollBackNode.of(begun.name), begun.name, reason, action, before).into())
 }
@@ -241,7 +241,7 @@ fn control_plane(planner: &mut Planner, begun: &Begun, before: &[Need]) -> Optio
     }
     let reason = match another {
         Some(is) => format!("the API server has version {is}"),
-        None if interrupted => "an upgrade of its static pods was interrupted".to_owned(),
+        None if interrupted => "an upgrade of the static pods was interrupted".to_owned(),
         None => "the static pods may have the newer version".to_owned(),
     };
     let action = RollBackControlPlane {

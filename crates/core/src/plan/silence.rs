@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::hint::{Command, Hint};
+use super::hint::{Command, Hint, Unless};
 use super::planner::{Planner, interrupted};
 use super::refusal::Why;
 use crate::facts::{Facts, Observation};
@@ -41,7 +41,11 @@ pub fn explain(planner: &mut Planner) {
     let alone = planner.inventory.only_control_plane();
     let alone_and_reached = alone.and_then(|name| Some((name, *planner.facts.get(name)?)));
     if let Some((name, words)) = alone_and_reached.and_then(|(name, facts)| Some((name, broken(facts)?))) {
-        planner.refuse(None, Why::EtcdBroken { machine: name.clone(), words }, Hint::RestoreCluster(Command::Restore(name.clone())));
+        planner.refuse(
+            None,
+            Why::EtcdBroken { machine: name.clone(), words },
+            Hint::RestoreCluster { restore: Command::Restore(name.clone()), unless: Unless::Broken },
+        );
         return;
     }
     // Why it can't be used is why it does not answer.

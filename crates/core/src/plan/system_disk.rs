@@ -66,22 +66,30 @@ impl fmt::Display for NoInstaller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoInstaller::Architecture => f.write_str("hostler has an installer only for machines with an x86-64 processor"),
-            NoInstaller::SystemDisk => f.write_str("hostler can't determine the disk that its system is on"),
-            NoInstaller::Legacy => f.write_str("it was not started in UEFI mode, and hostler installs only systems that start with UEFI"),
-            NoInstaller::Layered => f.write_str("its system is on LVM, RAID or LUKS, which may span other disks"),
+            NoInstaller::SystemDisk => f.write_str("hostler can't determine the disk that the system is on"),
+            NoInstaller::Legacy => {
+                f.write_str("the machine was not started in UEFI mode, and hostler installs only systems that start with UEFI")
+            }
+            NoInstaller::Layered => f.write_str("the system is on LVM, RAID or LUKS, which may span other disks"),
             NoInstaller::Disk(why) => write!(f, "{why}"),
-            NoInstaller::Room(room) => write!(f, "its data partition leaves only {} for the system, which is not enough", size(*room)),
-            NoInstaller::SeveralData => write!(f, "its disk has more than one partition named `{DATA}`"),
-            NoInstaller::HostKey => f.write_str("its ed25519 host key, which the new system will keep, is not known to this computer"),
+            NoInstaller::Room(room) => write!(f, "the data partition leaves only {} for the system, which is not enough", size(*room)),
+            NoInstaller::SeveralData => write!(f, "the disk has more than one partition named `{DATA}`"),
+            NoInstaller::HostKey => {
+                f.write_str("the machine's ed25519 host key, which the new system will keep, is not known to this computer")
+            }
             NoInstaller::LoginKey => {
                 f.write_str("the SSH key that hostler logs in with is not in `os.authorizedKeys`, so the new system would not accept it")
             }
-            NoInstaller::NetworkCard => f.write_str("it has several network cards, and the inventory has no `mac` for it"),
-            NoInstaller::Kept(path) => write!(f, "`keep:` lists {}, but it is on a partition that is erased", visible(path)),
+            NoInstaller::NetworkCard => f.write_str("the machine has several network cards, and the inventory has no `mac` for it"),
+            NoInstaller::Kept(path) => write!(f, "`keep:` lists {}, which is on a partition that would be erased", visible(path)),
             NoInstaller::KeptSomewhere(path) => {
-                write!(f, "`keep:` lists {}, and hostler can't tell which disks it is on: this one may be among them", visible(path))
+                write!(
+                    f,
+                    "`keep:` lists {}, and hostler can't determine which disks it is on: the disk to erase may be among them",
+                    visible(path)
+                )
             }
-            NoInstaller::Memory { has, least } => write!(f, "it has {has} MB of memory, and the installer needs {least} MB"),
+            NoInstaller::Memory { has, least } => write!(f, "the machine has {has} MB of memory, but the installer needs {least} MB"),
         }
     }
 }
@@ -90,7 +98,7 @@ impl NoInstaller {
     /// What to do where a system was to be installed.
     pub fn hint(&self, machine: &MachineName) -> Cow<'static, str> {
         match self {
-            NoInstaller::Architecture => format!("install its system by hand, then run `hostler rebuild {machine}` without `--os`").into(),
+            NoInstaller::Architecture => format!("install the system by hand, then run `hostler rebuild {machine}` without `--os`").into(),
             NoInstaller::SystemDisk | NoInstaller::Memory { .. } => {
                 format!("run `hostler remove {machine}`, then install the machine from a stick: `hostler provision`").into()
             }
@@ -99,19 +107,19 @@ impl NoInstaller {
                  `hostler provision`"
             )
             .into(),
-            NoInstaller::Layered => format!("choose the disk to install on, where everything is erased: {NAME_DISK}").into(),
+            NoInstaller::Layered => format!("choose the disk to install on, which will be erased: {NAME_DISK}").into(),
             NoInstaller::Disk(_) => {
                 "`rebuild --os` installs the new system on the disk of the old one: correct `disk` or `systemSize` in the inventory".into()
             }
             NoInstaller::Room(_) => "move the data away and delete the data partition; the next installation creates a new one".into(),
-            NoInstaller::SeveralData => "rename all but the one to keep, with `sgdisk --change-name`".into(),
+            NoInstaller::SeveralData => "rename all of these partitions except for the one to keep, with `sgdisk --change-name`".into(),
             NoInstaller::HostKey => {
                 "run `ssh-keygen -A` on the machine if it has no ed25519 key; then set `hostKey` in the inventory to the \
                 fingerprint of /etc/ssh/ssh_host_ed25519_key.pub"
                     .into()
             }
             NoInstaller::LoginKey => {
-                "add the public key to `os.authorizedKeys` in the inventory; `ssh -v` shows which key is accepted now".into()
+                "add the public key to `os.authorizedKeys` in the inventory; `ssh -v` shows which key the machine accepts now".into()
             }
             NoInstaller::NetworkCard => {
                 "set `mac` in the inventory to the MAC address of the network card that has the machine's address".into()

@@ -17,6 +17,7 @@ use crate::manifest::Manifests;
 use crate::protocol::wipe;
 use crate::record::InProgress;
 use crate::step::{StepId, StepKind};
+use crate::words::and;
 
 /// The wipes that `goal` takes, and the plan for it. A machine that has nothing of others, or that is out of reach, is `goal`'s alone; what
 /// the goal will not bring in is not wiped.
@@ -36,9 +37,12 @@ pub fn plan(
         let Some(facts) = planner.facts.get(name).copied() else { continue };
         let Some(what) = what(&planner, facts) else { continue };
         if facts.kubernetes.control_plane {
-            planner.warn(Some(name), format!("taking it over removes a control plane from the other cluster ({})", its_cluster(facts)));
+            planner.warn(
+                Some(name),
+                format!("taking over this machine removes a control plane from the other cluster ({})", its_cluster(facts)),
+            );
         }
-        let reason = format!("it will be taken over: hostler will wipe {what} and everything in {}", wipe::FOLDERS.join(", "));
+        let reason = format!("`--take-over` names this machine, which {what}: everything in {} will be deleted", and(&wipe::FOLDERS));
         if wipe_step(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {
@@ -85,12 +89,12 @@ pub fn plan(
 fn what(planner: &Planner, facts: &Facts) -> Option<String> {
     let kubernetes = &facts.kubernetes;
     if is_of_another(planner, facts) {
-        let node = kubernetes.node.as_deref().map(|node| format!("node {node} of ")).unwrap_or_default();
+        let node = kubernetes.node.as_deref().map(|node| format!("is node {node} of ")).unwrap_or_else(|| "belongs to ".to_owned());
         Some(format!("{node}another cluster ({})", its_cluster(facts)))
     } else if facts.in_progress.contains(&InProgress::Wipe) {
-        Some("leftovers of an interrupted wipe".to_owned())
+        Some("has leftovers of an interrupted wipe".to_owned())
     } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
-        Some(format!("leftovers of an earlier cluster ({})", kubernetes.leftovers.join(", ")))
+        Some(format!("has leftovers of an earlier cluster ({})", kubernetes.leftovers.join(", ")))
     } else {
         None
     }

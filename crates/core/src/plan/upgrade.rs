@@ -61,7 +61,7 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
         };
         let reason = match planner.trusted.answering().find(|api_via| api_via.machine == name) {
             Some(api_via) if api_via.cluster.version != to => format!("the API server has version {}", api_via.cluster.version),
-            _ => "an upgrade of its static pods was interrupted".to_owned(),
+            _ => "an upgrade of the static pods was interrupted".to_owned(),
         };
         let id = planner.step(StepKind::UpgradeControlPlane.of(name), name, reason, action, before);
         before = vec![id.into()];
@@ -155,7 +155,7 @@ fn look(planner: &mut Planner) {
         let why = Why::MemberUnhealthy { member: member.called().to_owned(), joins: false };
         let begun = planner.facts.values().any(|facts| facts.in_progress.contains(&InProgress::Upgrade));
         if !begun {
-            planner.refuse(None, why, Hint::MendMembers);
+            planner.refuse(None, why, Hint::MendMembers(vec![member.called().to_owned()]));
         }
     }
 }
@@ -167,8 +167,8 @@ fn removed_apis(planner: &mut Planner, to: &str) {
     let requested: BTreeSet<&RequestedApi> = planner.trusted.answering().flat_map(|api_via| &api_via.cluster.requested).collect();
     for RequestedApi { api, resource, removed } in requested.into_iter().filter(|requested| requested.removed <= [major, minor]) {
         let text = format!(
-            "since the API server started, a client has requested {resource} of {api}, which Kubernetes {}.{} and later do not serve: \
-             update that client first",
+            "since the API server started, a client has requested {resource} of {api}, which Kubernetes {}.{} and later versions do not \
+             serve: update that client first",
             removed[0], removed[1]
         );
         planner.warn(None, text);
@@ -206,7 +206,7 @@ fn versions<'a>(planner: &mut Planner<'a>, to: &str) {
         let Some(from) = numbers(is) else { continue };
         if from > asked {
             let why = Why::Downgrade { is: is.to_owned(), asked: to.to_owned() };
-            planner.refuse(None, why, Hint::KeepVersion { is: is.to_owned() });
+            planner.refuse(None, why, Hint::NotOlder { is: is.to_owned() });
             return;
         }
         if let Some(next) = between(is, to, &planner.inventory.versions) {
@@ -319,7 +319,7 @@ fn node(
             yields_vip: yields_vip(planner.inventory, name),
         };
         let reason = if found.version == to {
-            "an upgrade of its kubelet was interrupted".to_owned()
+            "an upgrade of kubelet was interrupted".to_owned()
         } else {
             format!("kubelet has version {}", found.version)
         };

@@ -65,8 +65,10 @@ pub fn check(planner: &mut Planner) {
         _ => {
             let others = planner.trusted.answering().filter(|api_via| api_via.cluster.version != bundle);
             for ApiVia { machine, cluster, .. } in others {
-                planner
-                    .warn(Some(machine), format!("its API server reports Kubernetes {}, but the others report {bundle}", cluster.version));
+                planner.warn(
+                    Some(machine),
+                    format!("the API server on this machine reports Kubernetes {}, but the others report {bundle}", cluster.version),
+                );
             }
         }
     }

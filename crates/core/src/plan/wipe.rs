@@ -70,7 +70,7 @@ pub(super) fn wipe_blocked<'a>(planner: &mut Planner<'a>, name: &'a MachineName,
     if let Some((kept, wiped)) = keep.iter().find_map(|kept| wipes(kept, facts).map(|wiped| (kept, wiped))) {
         let real = [kept, wiped].map(|path| real(path, facts));
         let leads = (!overlap(kept, wiped)).then(|| if real[1] == wiped { real[0] } else { real[1] }.to_owned());
-        planner.refuse(Some(name), Why::Keep { kept: kept.clone(), wiped, leads }, Hint::MoveKept);
+        planner.refuse(Some(name), Why::Keep { kept: kept.clone(), wiped, leads }, Hint::MoveKept { kept: kept.clone() });
         return true;
     }
     let mounts: &[String] = facts.map_or(&[], |facts| &facts.mounts);

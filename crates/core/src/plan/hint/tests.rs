@@ -31,5 +31,34 @@ fn a_wipe_of_the_only_control_plane_is_not_finished_by_a_removal() {
     let machine = MachineName::new("rarity").expect("a name");
     let [restore, rebuild] = [Command::Restore(machine.clone()), Command::Rebuild { machine, take_over: false }];
     assert!(!Hint::FinishWipe(restore).to_string().contains("remove"));
-    assert!(Hint::FinishWipe(rebuild).to_string().contains("`hostler remove`"));
+    assert!(Hint::FinishWipe(rebuild).to_string().contains("`hostler remove rarity`"));
+}
+
+/// What a hint says to write into the inventory is an inventory, with the value that the running cluster has.
+#[test]
+fn a_value_to_keep_is_spelled_as_the_inventory_spells_it() {
+    let values = [
+        (Unchangeable::PodSubnet, "10.200.0.0/16"),
+        (Unchangeable::ServiceSubnet, "10.112.0.0/12"),
+        (Unchangeable::Endpoint, "api.home.internal:6443"),
+        (Unchangeable::Endpoint, "api.example.org:443"),
+        (Unchangeable::Endpoint, "192.168.1.9:6443"),
+        (Unchangeable::ClusterName, "ponies"),
+        (Unchangeable::Cni, "flannel-host-gw"),
+    ];
+    for (key, is) in values {
+        let hint = Hint::KeepAsIs { key, is: is.to_owned() }.to_string();
+        let written = hint.split('`').nth(1).expect("what to write is in backticks");
+        let text = format!("machines: {{rarity: 192.168.1.1}}\n{written}\n");
+        let inventory = crate::inventory::parse(&text, "inventory.yaml").unwrap_or_else(|why| panic!("{text}\n{why}"));
+        let cluster = &inventory.cluster;
+        let has = match key {
+            Unchangeable::PodSubnet => cluster.pod_subnet.to_string(),
+            Unchangeable::ServiceSubnet => cluster.service_subnet.to_string(),
+            Unchangeable::Endpoint => cluster.authority(),
+            Unchangeable::ClusterName => cluster.name.clone(),
+            Unchangeable::Cni => crate::plan::check::cni_name(cluster.cni).to_owned(),
+        };
+        assert_eq!(has, is, "{text}");
+    }
 }

@@ -1,38 +1,59 @@
 //! Hints in words.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
-use super::{Command, Hint};
+use super::{Command, Hint, Unchangeable, Unless};
 use crate::arch::Arch;
-use crate::protocol::path;
-use crate::words::{and, shell_word};
+use crate::protocol::{archive, path, port};
+use crate::words::{and, or, shell_word};
 
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::LetItEnd => f.write_str(
-                "wait until that step finishes, then run this command again; if its run was interrupted, the step still finishes by \
-                 itself",
+                "wait until that step finishes, then run this command again; the step finishes even if its run was interrupted",
             ),
             Hint::WriteRole(machine) => write!(f, "add `role: control-plane` to {machine} in the inventory"),
-            Hint::WriteRoles => f.write_str(
-                "turn on the unreachable machines, or set `role: control-plane` for the control plane in the inventory",
+            Hint::MoveRole { to, from } => {
+                write!(f, "in the inventory, set `role: control-plane` for {to}, and `role: worker` for {from}")
+            }
+            Hint::WriteRoles { unreachable } => write!(
+                f,
+                "turn on {}, or set `role: control-plane` for the control plane in the inventory",
+                and(unreachable)
             ),
-            Hint::TurnOn => f.write_str("turn on any machine that is off, or fix its address or SSH, then run this command again"),
-            Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
+            Hint::TurnOn(machines) => match machines.as_slice() {
+                [machine] => write!(f, "turn {machine} on, or fix its address or SSH, then run this command again"),
+                several => write!(f, "turn {} on, or fix their addresses or SSH, then run this command again", and(several)),
+            },
+            Hint::RightMachine(machine) => write!(
+                f,
+                "if {machine} has a new network card, correct `mac:` in the inventory; if another machine has this address now, correct \
+                 the address of {machine}, or have the router assign the old one again"
+            ),
             Hint::InstallSystemd => f.write_str(
                 "run `apt-get install systemd-sysv` on the machine and reboot it; if it is a container, use one whose first process is \
                  systemd",
             ),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on the machine"),
-            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} too, with a second `--bundle`"),
-            Hint::KnownArchitecture => write!(f, "hostler has programs only for {}: remove the machine from the inventory", and(&Arch::ALL)),
-            Hint::RemovePlatform => f.write_str("uninstall every other container platform first: two on the same machine conflict"),
-            Hint::FinishWipe(rebuild) => {
-                let also = if let Command::Restore(_) = rebuild { "`hostler reset` also finishes" } else { "`hostler remove` and `hostler reset` also finish" };
-                write!(f, "{rebuild} finishes the wipe and joins the machine again; {also} it")
+            Hint::BundleFor { arch } => write!(
+                f,
+                "pass one bundle for each architecture with `--bundle`; `hostler bundle create --arch {arch}` creates the one for {arch}"
+            ),
+            Hint::KnownArchitecture => write!(f, "remove the machine from the inventory: hostler supports only {}", and(&Arch::ALL)),
+            Hint::RemovePlatform(platforms) => {
+                write!(f, "uninstall {} first: two container platforms on the same machine conflict", and(platforms))
             }
-            Hint::FinishRestore(restore) => write!(f, "{restore} starts the restore again"),
+            Hint::FinishWipe(Command::Rebuild { machine, .. }) => write!(
+                f,
+                "run `hostler rebuild {machine}` to finish the wipe and join the machine again, or `hostler remove {machine}` to finish \
+                 the wipe and leave it out"
+            ),
+            Hint::FinishWipe(restore) => {
+                write!(f, "run {restore} to finish the wipe and restore the cluster, or `hostler reset` to wipe all machines")
+            }
+            Hint::FinishRestore(restore) => write!(f, "run {restore} to start the restore again"),
             Hint::WipeFirst { command, leave: false } => write!(
                 f,
                 "check what was left behind and copy what you need; {command} wipes \
@@ -55,9 +76,10 @@ impl fmt::Display for Hint {
                 "lower `kubeReserved`, `systemReserved`, `evictionHard` or `reservedSystemCPUs` in `kubeadm: {KubeletConfiguration: ...}` of \
                  the inventory: they apply to every machine",
             ),
-            Hint::CreateResolvConf => f.write_str(
-                "create the file on the machine, with a line `nameserver ADDRESS` for a nameserver of your network, or remove `resolvConf` \
-                 from `kubeadm: {KubeletConfiguration: ...}` in the inventory",
+            Hint::CreateResolvConf { path } => write!(
+                f,
+                "create {path} on the machine, with a line `nameserver ADDRESS` for a nameserver of your network, or remove `resolvConf` \
+                 from `kubeadm: {{KubeletConfiguration: ...}}` in the inventory"
             ),
             Hint::FreePort { port } => {
                 write!(
@@ -67,46 +89,63 @@ impl fmt::Display for Hint {
                 )
             }
             Hint::Undamage { command, backup: true } => {
-                write!(f, "restore the files from a backup, or rebuild the machine from a snapshot with {command}")
+                write!(f, "restore the files from a backup, or run {command} to restore the cluster from a snapshot")
             }
-            Hint::Undamage { command, backup: false } => write!(f, "{command} rebuilds the machine from scratch"),
-            Hint::PutBack => f.write_str(
-                "restore the files from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler \
-                 up`",
-            ),
+            Hint::Undamage { command, backup: false } | Hint::Clean(command) => {
+                write!(f, "run {command} to wipe the machine and join it again")
+            }
+            Hint::PutBack { files, others } => {
+                let shared = |file: &String| archive::PKI.into_iter().find(|name| *file == format!("{}/{name}", path::PKI));
+                let shared: Vec<String> = files.iter().filter_map(shared).map(|name| format!("pki/{name}")).collect();
+                let mut from = vec!["a backup".to_owned()];
+                if shared.len() == files.len() {
+                    from.extend(others.then(|| "another control plane".to_owned()));
+                    from.push(format!("a snapshot (`tar -xzf SNAPSHOT {}`)", shared.join(" ")));
+                }
+                write!(f, "restore {} from {}, then run `hostler up`", and(files), or(&from))
+            }
             Hint::KeepEtcd { machine } => write!(
                 f,
-                "etcd's data is still on {machine}: restore the missing files, or copy {} to another computer before you change anything \
-                 there",
-                path::ETCD
+                "copy {} from {machine} to another computer before you change anything there; to get that cluster back, restore its \
+                 missing files in {}",
+                path::ETCD,
+                path::KUBERNETES
             ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
-            Hint::Clean(command) => write!(f, "{command} rebuilds the machine from scratch"),
-            Hint::OldAddress(command) => write!(f, "give the machine its old address back, or run {command}"),
-            Hint::RestoreCluster(restore) => {
-                write!(
-                    f,
-                    "if {} has a disk of its own that is not mounted, mount it and run this command again; otherwise {restore} restores the \
-                     cluster; if there is no snapshot, `--new-cluster` instead of `--from` creates a new cluster",
-                    path::ETCD
-                )
+            Hint::OldAddress { address, command } => {
+                write!(f, "give the machine the address {address} again and correct the inventory, or run {command} to join it again")
             }
-            Hint::TakePlace(command) => write!(f, "{command} removes the old node or etcd member, and joins this machine"),
-            Hint::Rename(remove) => write!(f, "rename one of the two machines; if the other machine is gone for good, run {remove}"),
+            Hint::RestoreCluster { restore, unless } => {
+                match unless {
+                    Unless::Unmounted => write!(
+                        f,
+                        "if {} has a disk of its own that is not mounted, mount it and run this command again; otherwise run {restore} to \
+                         restore the cluster",
+                        path::ETCD
+                    ),
+                    Unless::NotListed => write!(
+                        f,
+                        "if the cluster's control plane is missing from the inventory, add it; if it was reinstalled, run {restore} to \
+                         restore the cluster"
+                    ),
+                    Unless::Broken => write!(f, "run {restore} to restore the cluster"),
+                }?;
+                f.write_str("; if there is no snapshot, `--new-cluster` instead of `--from` creates a new cluster")
+            }
+            Hint::TakePlace(command) => write!(f, "run {command} to remove the old node and etcd member, and join this machine"),
+            Hint::Rename(remove) => {
+                write!(f, "rename one of the two machines in the inventory; if the other machine is gone for good, run {remove}")
+            }
             Hint::SettleMember { node } => write!(
                 f,
                 "if the inventory's address is wrong, correct it; if the node's address is wrong, turn {node} off and run `kubectl \
                  delete node {node}`; then run this command again"
             ),
-            Hint::DropLearner(remove) => write!(f, "if the learner will never finish joining, {remove} removes it"),
+            Hint::DropLearner(remove) => write!(f, "wait until it has joined; if its join will never finish, run {remove}"),
             Hint::WriteBack => f.write_str(
                 "add the machine with this address to the inventory again, then run `hostler remove NAME --dead` to remove the etcd member",
             ),
-            Hint::MendMember { member, command } => write!(
-                f,
-                "repair {member} or turn it on first; if it is gone for good, run \
-                {command}"
-            ),
+            Hint::MendMember { member, command } => write!(f, "turn {member} on or repair it first; if it is gone for good, run {command}"),
             Hint::GiveAddressBack { was } => write!(
                 f,
                 "give the machine the address {was} again, in the router or on the machine, and set it in the inventory: etcd and the \
@@ -123,19 +162,28 @@ impl fmt::Display for Hint {
                  the machine, and run this command again",
                 path::ETCD
             ),
-            Hint::SetClock => f.write_str(
-                "set the clock (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on \
-                it",
+            Hint::SetClock { machine, compared: true } => write!(
+                f,
+                "find out which clock is wrong; if it is that of {machine}, set it with `timedatectl set-ntp true` or `date -s`: certificates \
+                 and leases depend on it"
+            ),
+            Hint::SetClock { machine, compared: false } => write!(
+                f,
+                "set the clock of {machine} with `timedatectl set-ntp true` or `date -s`: certificates and leases depend on it"
             ),
             Hint::BundleOf { version, known: false } => write!(f, "run `hostler bundle pins --update {version}` to fetch the checksums of {version}"),
             Hint::BundleOf { version, known: true } => write!(f, "omit `--bundle`, or pass a bundle of Kubernetes {version}"),
             Hint::KeepAsIs { key, is } => {
-                let key = key.key();
+                let (key, is) = (key.key(), as_inventory(*key, is));
                 write!(
                     f,
                     "set `cluster: {{{key}: {is}}}` in the inventory, or create the cluster again: `hostler reset`, then `hostler up`"
                 )
             }
+            Hint::NotOlder { is } => write!(
+                f,
+                "upgrade to {is} or later: correct `--to`, or `cluster: {{version: ...}}` in the inventory"
+            ),
             Hint::KeepVersion { is } => {
                 write!(f, "set `cluster: {{version: {is}}}` in the inventory")
             }
@@ -170,26 +218,28 @@ impl fmt::Display for Hint {
                     ADDRESS}}}}`"
                 )
             }
-            Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the interrupted restore"),
-            Hint::MakeCluster => f.write_str("`hostler up` creates the cluster"),
-            Hint::TurnOnOnly => f.write_str("turn the machine on; it can't be removed from the cluster while no API server answers"),
+            Hint::FinishRestoreFirst(restore) => write!(f, "run {restore} to finish the interrupted restore"),
+            Hint::MakeCluster => f.write_str("run `hostler up` to create the cluster"),
+            Hint::TurnOnOnly => {
+                f.write_str("turn the machine on: it can't be removed from the cluster instead, because no API server answers")
+            }
             Hint::TurnOnOrReplace => f.write_str("turn the machine on, or replace it with a machine that has the same name and address"),
             Hint::SolveTheRest => f.write_str("resolve the other refusals first"),
             Hint::TurnOnOrRemove(remove) => write!(f, "turn the machine on; if it is gone for good, run {remove}"),
             Hint::LeaveAsItIs => f.write_str("remove the machine from the inventory; hostler does not change the machine"),
             Hint::TakeOutOfInventory => f.write_str("remove the machine from the inventory"),
             Hint::TakeOutOfEither => f.write_str("remove the machine from that cluster or from the inventory"),
-            Hint::ForgetOnly(remove) => write!(f, "{remove} deletes its node from this cluster, and does not touch the machine"),
+            Hint::ForgetOnly(remove) => write!(f, "run {remove} to delete the node from this cluster without touching the machine"),
             Hint::LoseOnlyControlPlane { restore } => {
-                write!(f, "if the machine is lost, {restore} restores the cluster; `hostler reset` tears the whole cluster down")
+                write!(f, "if the machine is lost, run {restore} to restore the cluster; to tear the whole cluster down, run `hostler reset`")
             }
-            Hint::MendMembers => f.write_str(
-                "repair the members that are down with `hostler up`, or remove those that are gone for \
-                good with `hostler remove NAME --dead`",
-            ),
+            Hint::MendMembers(members) => {
+                let them = if members.is_empty() { "the members that are down".to_owned() } else { and(members) };
+                write!(f, "repair {them} with `hostler up`, or remove what is gone for good with `hostler remove NAME --dead`")
+            }
             Hint::Reinstall { machine, why } => f.write_str(&why.hint(machine)),
             Hint::Erase { machine, why } => f.write_str(&why.hint_to_erase(machine)),
-            Hint::MoveKept => f.write_str("move those files elsewhere, and correct `keep:`"),
+            Hint::MoveKept { kept } => write!(f, "move the files in {kept} to a folder that is not wiped, and correct `keep:`"),
             Hint::Unmount { path } => {
                 let path = shell_word(path);
                 write!(
@@ -198,24 +248,26 @@ impl fmt::Display for Hint {
                      /etc/fstab"
                 )
             }
-            Hint::RebuildPlain(rebuild) => write!(
-                f,
-                "{rebuild}, without `--from`, removes the machine from the cluster and joins it \
-                again"
-            ),
+            Hint::RebuildPlain(rebuild) => {
+                write!(f, "run {rebuild}, without `--from`, to remove the machine from the cluster and join it again")
+            }
             Hint::MendOrReset => f.write_str(
-                "`hostler up` repairs what can be repaired; to restore the snapshot anyway, run `hostler \
+                "run `hostler up` to repair the cluster; to discard its current state anyway, run `hostler \
                 reset` first",
             ),
             Hint::RightSnapshot => {
-                f.write_str("pass a snapshot of this cluster; `--new-cluster` instead of `--from` creates a new cluster on all machines")
+                f.write_str(
+                    "pass a snapshot of this cluster, or `--new-cluster` instead of `--from` to create a new cluster on all machines",
+                )
             }
             Hint::MakeEncoder => f.write_str(
                 "run `hostler bundle encoder` to build one, or set `transcode.image` to an image that the machines can pull",
             ),
             Hint::OtherPreset => f.write_str("in HandBrake, export a preset that uses a different encoder, or set `preset` to the preset \
                 file of another folder"),
-            Hint::WriteToken => f.write_str("write the token into that file, readable only by you (mode 600)"),
+            Hint::WriteToken => f.write_str(
+                "write the token, and nothing else, into the file that `tokenFile` names, and make the file readable only by you (mode 600)",
+            ),
             Hint::MakeShare(share) => {
                 write!(f, "mount the share at that path, or create the folder on the machine: `mkdir {}`", share.path)
             }
@@ -228,14 +280,18 @@ impl fmt::Display for Hint {
             ),
             Hint::Run(command) => write!(f, "run {command}"),
             Hint::TurnOnOrRebuild(machine) => {
-                write!(f, "turn {machine} on; if it stays off, run `hostler rebuild {machine}` or `hostler remove {machine} --dead`")
+                write!(
+                    f,
+                    "turn {machine} on; if it needs a new system or disk, run `hostler rebuild {machine}` afterwards; if it is gone for \
+                     good, run `hostler remove {machine} --dead`"
+                )
             }
             Hint::TurnOnOrFix(machine) => write!(f, "turn {machine} on; if it is on, fix its network or SSH"),
             Hint::MakeReachable(machine) => {
                 write!(
                     f,
-                    "make {machine} reachable again; to remove it anyway, turn it off, wait until its node is NotReady, and run this \
-                     command again"
+                    "make {machine} reachable again; if it is to be removed, turn it off, wait until its node is NotReady, and run \
+                     `hostler remove {machine} --dead`"
                 )
             }
             Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}: the reason above shows which of them fails"),
@@ -250,12 +306,12 @@ impl fmt::Display for Hint {
             ),
             Hint::AskKubelet(machine) => write!(
                 f,
-                "`journalctl -u kubelet` on {machine} shows why kubelet does not renew the \
+                "run `journalctl -u kubelet` on {machine} to see why kubelet does not renew the \
                 certificate"
             ),
             Hint::RetryUnit { machine, unit } => {
                 let unit = unit.trim_end_matches(".service");
-                write!(f, "`journalctl -u {unit}` on {machine} shows why; `systemctl start {unit}` tries again")
+                write!(f, "once the cause is fixed, run `systemctl start {unit}` on {machine} to try again")
             }
             Hint::FinishDeletion { namespace } => write!(
                 f,
@@ -273,20 +329,31 @@ impl fmt::Display for Hint {
                 let request = shell_word(request);
                 write!(
                     f,
-                    "find out which program on that machine made the request; `kubectl describe csr {request}` shows it, and `kubectl \
-                     delete csr {request}` deletes it"
+                    "run `kubectl describe csr {request}` to see the request, find out which program made it, then run `kubectl delete \
+                     csr {request}`"
                 )
             }
             Hint::LookAtPod { namespace, pod } => {
                 let [namespace, pod] = [namespace, pod].map(|name| shell_word(name));
                 write!(
                     f,
-                    "`kubectl --namespace {namespace} describe pod {pod}` shows why, and `kubectl --namespace {namespace} logs {pod}` \
-                     shows its output"
+                    "run `kubectl --namespace {namespace} describe pod {pod}` to see why, and `kubectl --namespace {namespace} logs \
+                     {pod}` for its output"
                 )
             }
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {}`", shell_word(node)),
-            Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),
+            Hint::Troubleshoot => f.write_str("look up the messages above in docs/troubleshooting.md"),
         }
+    }
+}
+
+/// The value of the running cluster, as the inventory has to spell it: an endpoint with a port is a load balancer there, and names, unlike
+/// load balancers, have the port of the API server.
+fn as_inventory(key: Unchangeable, is: &str) -> String {
+    let name = is.strip_suffix(&format!(":{}", port::API)).filter(|name| name.parse::<Ipv4Addr>().is_err() && !name.starts_with('['));
+    match (key, name) {
+        (Unchangeable::Endpoint, Some(name)) => name.to_owned(),
+        (Unchangeable::Endpoint, None) => format!("{{external: \"{is}\"}}"),
+        _ => is.to_owned(),
     }
 }
