@@ -275,7 +275,7 @@ pub fn text(path: &Path) -> io::Result<String> {
     if bytes.len() > MOST_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is too large: the limit is {MOST_BYTES} bytes")));
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not a text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 /// As [`read`], a program, an image or an archive of them.
