@@ -505,7 +505,10 @@ about_snapshots() {
     systemctl is-failed --quiet {{ systemd.snapshot }} && say snapshot-failed
     # The folder may be on a server that does not answer.
     # shellcheck disable=SC2016 # the inner shell's
-    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | grep -E "[0-9]{8}T[0-9]{6}Z[.]tar[.]gz([.]age)?\$" | head -n 1 | { read -r name && stat -c %Y "$1/$name"; }' sh "$snapshots" 2> /dev/null)
+    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | grep -E "[0-9]{8}T[0-9]{6}Z[.]tar[.]gz([.]age)?\$" | while read -r name; do
+        # One of a time to come is from before a wrong clock was set.
+        time=$(stat -c %Y "$1/$name") && [ "$time" -le "$(($(date +%s) + 60))" ] && echo "$time" && break
+    done' sh "$snapshots" 2> /dev/null)
     [ -z "$newest" ] || say snapshot "$newest"
     [ -e {{ path.snapshot_copy_script }} ] || return 0
     say snapshot-copied "$(stat -c %Y {{ path.snapshot_copied }} 2> /dev/null || echo 0)"

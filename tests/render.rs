@@ -391,6 +391,36 @@ fn files_and_access_that_kubeadm_sets_are_relied_on() {
     }
 }
 
+/// Each flag of the kubelets that bundles have is either the inventory's to set, or refused; a new one has to be looked at.
+#[test]
+fn kubeadm_every_flag_of_kubelet_is_known() {
+    // Of its logs, of cAdvisor, which counts what pods use, and what changes nothing that hostler relies on. The last two print something and end.
+    const FREE: &str = "v vmodule log-flush-frequency application-metrics-count-limit boot-id-file container-hints containerd \
+        containerd-namespace enable-load-reader event-storage-age-limit event-storage-event-limit global-housekeeping-interval \
+        housekeeping-interval log-cadvisor-usage machine-id-file storage-driver-buffer-duration storage-driver-db storage-driver-host \
+        storage-driver-password storage-driver-secure storage-driver-table storage-driver-user \
+        experimental-allocatable-ignore-eviction fail-cgroupv1 maximum-dead-containers maximum-dead-containers-per-container \
+        minimum-container-ttl-duration node-labels provider-id runtime-cgroups seccomp-default help version";
+    for bundle in bundles() {
+        let version = &bundle.manifest.kubernetes;
+        let kubelet = bundle.program("kubelet").expect("a bundle").expect("it has kubelet");
+        let output = Command::new(kubelet).arg0("kubelet").arg("--help").output().expect("it can be run");
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        let flags: Vec<&str> = help
+            .lines()
+            .filter_map(|line| line.trim_start().trim_start_matches("-v, ").trim_start_matches("-h, ").strip_prefix("--"))
+            .map(|line| line.split([' ', '[', '=']).next().unwrap_or_default())
+            .collect();
+        assert!(flags.len() > 100, "{version}: {help}");
+        for flag in flags {
+            let arguments = format!("[{{name: {flag}, value: other}}]");
+            let inventory = with_kubeadm(&format!("{{InitConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {arguments}}}}}}}"));
+            let is_refused = relied::deviations(&inventory).expect("templates fit").iter().any(|found| found.setting == flag);
+            assert_ne!(is_refused, FREE.split_whitespace().any(|free| free == flag), "kubelet {version} has --{flag}");
+        }
+    }
+}
+
 /// Were kubeadm to take anything, the test above would say nothing.
 #[test]
 fn kubeadm_refuses_what_is_wrong() {

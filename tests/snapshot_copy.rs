@@ -150,7 +150,20 @@ fn what_others_write_on_the_share_does_not_displace_a_snapshot() {
     for (name, content) in [(OLDER, "older"), (NEWER, "newer")] {
         assert!(files.contains(&(name.to_owned(), content.to_owned())), "{files:?}");
     }
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 3);
+}
+
+/// A clock was wrong when the machine started, and was set: what is of a time to come is not the newest, on the machine and on the share.
+#[test]
+fn a_snapshot_of_a_time_to_come_does_not_end_the_copies() {
+    let machine = Machine::new();
+    machine.write("local", "home-20990101T120000Z.tar.gz", "of a wrong clock");
+    machine.copies();
+    machine.write("local", "home-20260303T120000Z.tar.gz", "newest");
+    machine.copies();
+    let files = machine.files("server/rarity");
+    assert!(files.contains(&("home-20260303T120000Z.tar.gz".to_owned(), "newest".to_owned())), "{files:?}");
+    assert_eq!(machine.modified(Path::new("lib/copied")), machine.modified(Path::new("local/home-20260303T120000Z.tar.gz")));
 }
 
 #[test]

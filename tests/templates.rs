@@ -183,6 +183,40 @@ fn an_encrypted_snapshot_has_its_own_extension_and_one_that_is_not_whole_is_not_
     assert!(found.iter().any(|(name, ..)| name == "home-20260101T000000Z.tar.gz"), "{found:?}");
 }
 
+/// A machine whose clock was wrong when it started took some; now it is set.
+#[test]
+fn snapshots_of_a_time_to_come_neither_stop_new_ones_nor_displace_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = render("machine/snapshot-names.sh", serde_json::json!({})).expect("the template can be filled in");
+    for name in [
+        "home-20990101T000000Z.tar.gz",
+        "home-20990102T000000Z.tar.gz.age",
+        "home-20260101T000000Z.tar.gz.age",
+        "home-20260102T000000Z.tar.gz",
+    ] {
+        fs::write(folder.path().join(name), "").expect("a file");
+    }
+    let script = format!("set -eu\ncluster=home\n{names}\nnewest_first {} | sed 's|.*/||'", folder.path().display());
+    let output = Command::new("dash").arg("-c").arg(script).output().expect("dash; apt-get install dash");
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let listed: Vec<&str> = listed.lines().map(|name| &name[5..13]).collect();
+    assert_eq!(listed, ["20260102", "20260101", "20990102", "20990101"], "{output:?}");
+    // Whether one is due: of a file of a time to come, and of one just now.
+    let service =
+        render("machine/hostler-snapshot.sh", serde_json::json!({ "to": folder.path(), "cluster": "home", "every": 1440, "keep": 7 }));
+    let service = service.expect("the template can be filled in");
+    let (looks, _) = service.split_once("# An upgrade stops etcd").expect("it looks at the last one first");
+    let is_due = || {
+        let output = Command::new("dash").arg("-c").arg(format!("{looks}\necho due")).output().expect("dash; apt-get install dash");
+        String::from_utf8_lossy(&output.stdout).contains("due")
+    };
+    let touch = |when: &str| Command::new("sh").arg("-c").arg(format!("touch -d '{when}' {}/home-*", folder.path().display())).status();
+    for (when, due) in [("+1 year", true), ("-2 days", true), ("-1 hour", false), ("+10 seconds", false)] {
+        assert!(touch(when).is_ok_and(|status| status.success()));
+        assert_eq!(is_due(), due, "{when}");
+    }
+}
+
 /// What wipe.sh says before it begins, where `place` is mounted.
 fn before_the_wipe(place: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");

@@ -68,7 +68,8 @@ pub const ETCD: Program = Program {
     name: "etcd",
     image: Some(Component::Etcd),
     base: &[],
-    stop: &["--data-dir=/dev/null/none"],
+    // It opens the files of its log first.
+    stop: &["--data-dir=/dev/null/none", "--log-outputs=stderr"],
     ends_with: &["not a directory"],
 };
 

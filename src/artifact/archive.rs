@@ -136,7 +136,7 @@ fn descriptor(image: &Image, arch: &str) -> serde_json::Value {
 }
 
 async fn copy(archive: PathBuf, pieces: Vec<(String, Place)>, mut sink: DuplexStream) -> Result<()> {
-    let mut file = tokio::fs::File::open(archive).await?;
+    let mut file = tokio::fs::File::from_std(user_file::regular(&archive)?);
     file.set_max_buf_size(UNDER_WAY);
     for (name, place) in pieces {
         let size = place.size();
@@ -144,7 +144,8 @@ async fn copy(archive: PathBuf, pieces: Vec<(String, Place)>, mut sink: DuplexSt
         match place {
             Place::Memory(bytes) => sink.write_all(&bytes).await?,
             Place::File(path, size) => {
-                let mut part = tokio::io::BufReader::with_capacity(UNDER_WAY / 4, tokio::fs::File::open(path).await?.take(size));
+                let mut part =
+                    tokio::io::BufReader::with_capacity(UNDER_WAY / 4, tokio::fs::File::from_std(user_file::regular(&path)?).take(size));
                 tokio::io::copy_buf(&mut part, &mut sink).await?;
             }
             Place::Archive(offset, size) => {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use crate::event::Unit;
+use crate::user_file;
 use crate::workstation::task::Task;
 
 /// Attempts per file; received bytes are kept.
@@ -46,11 +47,15 @@ impl Sites {
 /// # Errors
 /// This computer's CA certificates can't be read.
 pub fn client() -> Result<reqwest::Client> {
+    Ok(builder().build()?)
+}
+
+/// A client whose connections end when they are silent.
+pub fn builder() -> reqwest::ClientBuilder {
     // Another part of the program may have set it before; there is only this provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let agent = concat!("hostler/", env!("CARGO_PKG_VERSION"));
-    let client = reqwest::Client::builder().user_agent(agent).connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE);
-    Ok(client.build()?)
+    reqwest::Client::builder().user_agent(agent).connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE)
 }
 
 /// Why an attempt failed, and whether another one makes sense.
@@ -173,7 +178,7 @@ fn starts_at(response: &reqwest::Response) -> Option<u64> {
 }
 
 async fn sum_of(path: &Path) -> Result<String> {
-    let mut file = fs::File::open(path).await.with_context(|| format!("{} can't be read", path.display()))?;
+    let mut file = fs::File::from_std(user_file::regular(path).with_context(|| format!("{} can't be read", path.display()))?);
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer).await? {

@@ -1,7 +1,7 @@
 //! The image that encodes films: Debian's HandBrakeCLI and ffmpeg with their libraries, built on this computer, once. It is not part of a bundle: only
 //! clusters with a `transcode:` section need it, and it does not depend on the version of Kubernetes.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::event::Events;
 use crate::workstation::packages;
 use crate::workstation::program::{program, stream};
 use crate::workstation::task::task;
-use crate::{atomic, home};
+use crate::{atomic, home, user_file};
 
 /// Its reference on machines. The number is increased when its contents change.
 pub const ENCODER_IMAGE: &str = "hostler.local/encoder:3";
@@ -85,7 +85,7 @@ fn folder(arch: Arch) -> Result<PathBuf> {
 
 /// The encoder in the cache, if it is complete.
 pub fn at_hand(arch: Arch) -> Option<Encoder> {
-    let made: Encoder = serde_json::from_slice(&fs::read(folder(arch).ok()?.join(KNOWN)).ok()?).ok()?;
+    let made: Encoder = serde_json::from_slice(&user_file::read(&folder(arch).ok()?.join(KNOWN), user_file::MOST_BYTES).ok()?).ok()?;
     fs::metadata(&made.layer).is_ok_and(|layer| layer.len() == made.size).then_some(made)
 }
 
@@ -106,7 +106,7 @@ fn kept(path: &Path) -> bool {
 fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
     let mut new = Builder::new(Counting { to: BufWriter::new(atomic::New::beside(layer)?), hash: Sha256::new(), bytes: 0 });
     let mut libraries = None;
-    for entry in tar::Archive::new(BufReader::new(File::open(tar)?)).entries()? {
+    for entry in tar::Archive::new(BufReader::new(user_file::regular(tar)?)).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
         let path = path.strip_prefix("./").unwrap_or(&path).to_path_buf();

@@ -2,11 +2,10 @@
 //! their registries serve them now; from then on the digests in the bundle's manifest are authoritative, and a
 //! tag that has another digest in a later bundle is refused.
 
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use flate2::read::GzDecoder;
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
@@ -20,7 +19,7 @@ use super::registry::{Pulled, Registries};
 use super::writer::Writer;
 use crate::event::Events;
 use crate::workstation::task::task;
-use crate::{home, pins};
+use crate::{home, pins, user_file};
 
 /// How to fetch a bundle.
 #[derive(Debug, Clone, Default)]
@@ -119,6 +118,9 @@ async fn fetch_into(
     .await
 }
 
+/// The largest program that is unpacked, in bytes; the largest of a release has 0.1 GB.
+const MOST_PROGRAM: u64 = 1 << 30;
+
 /// Whether somebody on the way to the mirror could change what it serves. The way to this computer itself is short.
 pub(super) fn is_open_to_changes(mirror: &str) -> bool {
     let url = reqwest::Url::parse(mirror).ok();
@@ -129,7 +131,7 @@ pub(super) fn is_open_to_changes(mirror: &str) -> bool {
 
 /// Adds the needed contents of a published file to the bundle.
 fn unpack(release: &Release, path: &Path, bundle: &mut Writer) -> Result<()> {
-    let bytes = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let bytes = user_file::whole(path).with_context(|| format!("{} can't be read", path.display()))?;
     let (names, kind) = match release.contents {
         Contents::Program(name) => return bundle.file(name, &release.version, FileKind::Program, &release.address, &bytes),
         Contents::Programs(names) => (names, FileKind::Program),
@@ -151,7 +153,9 @@ fn find(tar: impl Read, names: &[&str]) -> Result<std::collections::BTreeMap<Str
         let name = entry.path()?.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if entry.header().entry_type().is_file() && names.contains(&name.as_str()) {
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes)?;
+            // A small archive can unpack to any size.
+            entry.by_ref().take(MOST_PROGRAM + 1).read_to_end(&mut bytes)?;
+            ensure!(bytes.len() as u64 <= MOST_PROGRAM, "{name} is too large for a program: the limit is {MOST_PROGRAM} bytes");
             found.insert(name, bytes);
         }
     }
@@ -161,7 +165,7 @@ fn find(tar: impl Read, names: &[&str]) -> Result<std::collections::BTreeMap<Str
 /// A file of an image, from the highest layer that has it.
 fn from_layers(image: &Pulled, name: &str) -> Result<Vec<u8>> {
     for blob in image.blobs.iter().skip(1).rev() {
-        let bytes = fs::read(blob)?;
+        let bytes = user_file::whole(blob)?;
         let tar: Box<dyn Read> = match bytes.as_slice() {
             [0x1f, 0x8b, ..] => Box::new(GzDecoder::new(bytes.as_slice())),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(bytes.as_slice())?),
@@ -177,7 +181,7 @@ fn from_layers(image: &Pulled, name: &str) -> Result<Vec<u8>> {
 fn store(component: Component, reference: &str, image: &Pulled, bundle: &mut Writer) -> Result<()> {
     let mut blobs = Vec::new();
     for blob in &image.blobs {
-        blobs.push(bundle.blob(&fs::read(blob)?)?);
+        blobs.push(bundle.blob(&user_file::whole(blob)?)?);
     }
     let manifest = bundle.blob(&image.manifest)?;
     bundle.image(Image {

@@ -122,7 +122,7 @@ async fn take(part: &Part<'_>, folder: &Path, build: &Path) -> Result<bool> {
     for name in &part.programs {
         let (plain, packed) = (folder.join(name), folder.join(format!("{name}.xz")));
         let bytes = match (plain.is_file(), packed.is_file()) {
-            (true, _) => fs::read(&plain).with_context(|| format!("{} can't be read", plain.display()))?,
+            (true, _) => user_file::whole(&plain).with_context(|| format!("{} can't be read", plain.display()))?,
             (_, true) => xz(&packed).await?,
             _ => return Ok(false),
         };
@@ -165,7 +165,7 @@ fn as_published(folder: &Path, name: &str, packed: &str, program: &[u8]) -> Resu
     let packed = folder.join(packed);
     let good = match (sum_of(name), packed.file_name().and_then(|packed| sum_of(packed.to_str()?))) {
         (Some(sum), _) => sum == is,
-        (None, Some(sum)) => fs::read(&packed).is_ok_and(|bytes| sha256(&bytes) == sum),
+        (None, Some(sum)) => user_file::whole(&packed).is_ok_and(|bytes| sha256(&bytes) == sum),
         (None, None) => false,
     };
     if good {
@@ -183,8 +183,9 @@ fn record(part: &Part<'_>, build: &Path, source: &str) -> Result<()> {
 
 /// Where the part came from: `built`, unless it was taken from elsewhere.
 fn origin(name: &str, build: &Path, built: &str) -> String {
-    fs::read_to_string(build.join(format!(".{name}.source")))
+    user_file::whole(&build.join(format!(".{name}.source")))
         .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
         .filter(|source| source.starts_with("parts:"))
         .unwrap_or_else(|| built.to_owned())
 }
@@ -319,11 +320,11 @@ async fn network_base(build: &Path, events: &Events) -> Result<Vec<u8>> {
         })
         .await?;
     }
-    fs::read(&finished).with_context(|| format!("{} can't be read", finished.display()))
+    user_file::whole(&finished).with_context(|| format!("{} can't be read", finished.display()))
 }
 
 fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &str), place: &Path, task: &Task) -> Result<()> {
-    let read = |name: &str| fs::read(build.join(name)).with_context(|| format!("{} can't be read", build.join(name).display()));
+    let read = |name: &str| user_file::whole(&build.join(name)).with_context(|| format!("{} can't be read", build.join(name).display()));
     let mut bundle = Writer::begin(place, &pins.kubernetes, arch)?;
     let kubernetes = read(&format!("kubernetes-{}", pins.kubernetes))?;
     let (base, runc) = layer::network_base(base)?;

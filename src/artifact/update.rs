@@ -21,7 +21,7 @@ use super::{own_arch, source};
 use crate::atomic;
 use crate::event::Events;
 use crate::pins::Place;
-use crate::user_file::Destination;
+use crate::user_file::{self, Destination};
 use crate::workstation::program::program;
 use crate::workstation::task::task;
 
@@ -245,7 +245,7 @@ impl Site<'_> {
             // Beside the download: programs in /tmp may not be allowed to run.
             let folder = tempfile::tempdir_in(downloads)?;
             let runs = folder.path().join("kubeadm");
-            source::put(&runs, &std::fs::read(&kubeadm)?)?;
+            source::put(&runs, &user_file::whole(&kubeadm)?)?;
             let arguments = ["config", "images", "list", "--kubernetes-version", &format!("v{version}")].map(str::to_owned);
             let mut command = program(&runs.to_string_lossy(), arguments);
             let output = timeout(LIMIT, command.output()).await;

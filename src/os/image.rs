@@ -17,7 +17,7 @@ use crate::workstation::packages;
 use crate::workstation::program::{program, stream};
 use crate::workstation::task::{Task, task};
 use crate::workstation::{apt, room};
-use crate::{atomic, home};
+use crate::{atomic, home, user_file};
 
 /// What a Debian server has, what starts it, and what its installation and updates need. What `up` installs is added: [`wanted::all_packages`].
 const PACKAGES: [&str; 27] = [
@@ -99,7 +99,7 @@ fn cache() -> Result<PathBuf> {
 /// The image of a release in the cache, if it is complete.
 pub fn at_hand(release: &str) -> Result<Option<Image>> {
     let folder = cache()?.join(name(release));
-    let known = fs::read(folder.join(KNOWN)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let known = user_file::read(&folder.join(KNOWN), user_file::MOST_BYTES).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     Ok(known.map(|known| Image { folder, known }))
 }
 
@@ -203,7 +203,7 @@ async fn build(release: &str, folder: &Path, task: &Task) -> Result<()> {
 fn compress(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Known> {
     /// Of zstd: twice as fast as the stick is read.
     const LEVEL: i32 = 3;
-    let mut input = BufReader::new(File::open(from)?);
+    let mut input = BufReader::new(user_file::regular(from)?);
     let total = input.get_ref().metadata()?.len();
     let mut new = zstd::Encoder::new(BufWriter::new(atomic::New::beside(to)?), LEVEL)?;
     new.include_checksum(true)?;

@@ -1,6 +1,6 @@
 //! The installer's initrd: this program as its first one, the modules of its kernel, and its medium where that is memory.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use cpio::newc::{Builder, trailer};
 
 use super::stick::FOLDER;
+use crate::user_file;
 
 /// Empty folders: mount points.
 const FOLDERS: [&str; 6] = ["dev", "medium", "modules", "proc", "sys", "target"];
@@ -26,7 +27,7 @@ pub fn write(image: &Path, to: &Path) -> Result<()> {
     }
     add(&mut new, "init", 0o100_755, Path::new("/proc/self/exe"))?;
     add(&mut new, "modules.order", 0o100_644, &image.join("modules.order"))?;
-    for name in fs::read_to_string(image.join("modules.order"))?.lines() {
+    for name in String::from_utf8(user_file::read(&image.join("modules.order"), user_file::MOST_BYTES)?)?.lines() {
         add(&mut new, &format!("modules/{name}"), 0o100_644, &image.join("modules").join(name))?;
     }
     trailer(&mut new)?;
@@ -54,7 +55,7 @@ pub fn write_with(image: &Path, files: &[&str], to: &Path) -> Result<()> {
 }
 
 fn add(archive: &mut impl Write, name: &str, mode: u32, from: &Path) -> Result<()> {
-    let mut file = File::open(from).with_context(|| format!("{} can't be opened", from.display()))?;
+    let mut file = user_file::regular(from).with_context(|| format!("{} can't be opened", from.display()))?;
     let size = u32::try_from(file.metadata()?.len()).with_context(|| format!("{} is too large for an initrd", from.display()))?;
     let mut entry = Builder::new(name).mode(mode).write(archive, size);
     io::copy(&mut file, &mut entry).with_context(|| format!("{} can't be read", from.display()))?;
@@ -64,6 +65,8 @@ fn add(archive: &mut impl Write, name: &str, mode: u32, from: &Path) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use cpio::newc::Reader;
 
     use super::*;

@@ -1,6 +1,5 @@
 //! What `rebuild --os` and `remove --erase` send to a machine: the installer, whose medium is memory, with or without the image.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use super::image::{self, SYSTEM};
 use super::initrd;
 use super::order::new_id;
 use crate::event::Events;
+use crate::user_file;
 use crate::workstation::task::task;
 
 /// The installer, and the folder with its files, which goes with it.
@@ -47,7 +47,7 @@ pub async fn prepare(release: &str, installs: bool, events: &Events) -> Result<P
 }
 
 fn sent(file: &Path) -> Result<SentFile> {
-    let mut from = BufReader::new(File::open(file).with_context(|| format!("{} can't be opened", file.display()))?);
+    let mut from = BufReader::new(user_file::regular(file).with_context(|| format!("{} can't be opened", file.display()))?);
     let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 1 << 20]);
     loop {
         match from.read(&mut piece).with_context(|| format!("{} can't be read", file.display()))? {

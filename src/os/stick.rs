@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::image::{Image, SYSTEM};
 use super::{initrd, tables};
 use crate::atomic;
-use crate::user_file::Destination;
+use crate::user_file::{self, Destination};
 use crate::workstation::program::run;
 
 /// The folder of the stick with the order, the image and the marks.
@@ -86,7 +86,7 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
 
 /// Whether an older stick of hostler's is there: a file or a device.
 pub fn is_stick(file: &Path) -> bool {
-    let table = File::open(file).ok().and_then(|mut file| tables::partitions(&mut file, LogicalBlockSize::Lb512));
+    let table = user_file::seekable(file).ok().and_then(|mut file| tables::partitions(&mut file, LogicalBlockSize::Lb512));
     table.is_some_and(|table| table.len() == 1 && table.get(&1).is_some_and(|partition| partition.name == NAME))
 }
 
@@ -95,7 +95,7 @@ pub fn is_stick(file: &Path) -> bool {
 /// # Errors
 /// The device is in use or can't be written, or what it returns differs from the image.
 pub fn copy(image: &Path, device: &Path) -> Result<()> {
-    let mut from = File::open(image).with_context(|| format!("{} can't be opened", image.display()))?;
+    let mut from = user_file::regular(image).with_context(|| format!("{} can't be opened", image.display()))?;
     // With O_EXCL the kernel refuses a device that is mounted, whatever this computer's tables say.
     let to = File::options().read(true).write(true).custom_flags(OFlag::O_EXCL.bits()).open(device);
     let mut to = to.with_context(|| format!("{} can't be opened", device.display()))?;

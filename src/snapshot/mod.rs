@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,6 +25,9 @@ use sha2::{Digest, Sha256};
 use crate::{home, user_file};
 
 pub mod age;
+mod copies;
+
+pub use copies::{Copied, is_new, may_come};
 
 /// File name extensions of plain and of encrypted snapshots.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
@@ -218,15 +222,33 @@ pub fn newest(folder: &Path, cluster: &str) -> Option<PathBuf> {
     both.into_iter().flatten().max_by(|one, other| one.file_name().cmp(&other.file_name()))
 }
 
-/// Deletes all but the newest `keep` snapshots of `cluster` in `folder`.
+/// Deletes the copies of `cluster` in `folder` that need not stay, with `keep` of the newest.
 ///
 /// # Errors
 /// One can't be deleted.
 pub fn prune(folder: &Path, cluster: &str, keep: usize) -> Result<()> {
-    for old in list_in(folder)?.into_iter().filter(|listed| listed.cluster == cluster).skip(keep) {
+    let copies: Vec<Listed> = list_in(folder)?.into_iter().filter(|listed| listed.cluster == cluster).collect();
+    let taken: Vec<i64> = copies.iter().map(|copy| copy.taken.as_second()).collect();
+    for (old, _) in copies.iter().zip(copies::stay(&taken, keep)).filter(|(_, stays)| !stays) {
         std::fs::remove_file(&old.file).with_context(|| format!("{} can't be deleted", old.file.display()))?;
     }
     Ok(())
+}
+
+/// The copies of `cluster` in `folder`.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn copied(folder: &Path, cluster: &str) -> Result<Vec<Copied>> {
+    let copies = list_in(folder)?.into_iter().filter(|listed| listed.cluster == cluster);
+    // A file's own time is that of what it is of; when it changed last, the kernel wrote.
+    let arrived = |file: &Path| std::fs::metadata(file).map(|found| found.ctime());
+    copies
+        .map(|copy| {
+            let arrived = arrived(&copy.file).with_context(|| format!("{} can't be read", copy.file.display()))?;
+            Ok(Copied { taken: copy.taken.as_second(), arrived })
+        })
+        .collect()
 }
 
 /// The newest snapshot of `cluster` in `folder` itself.
@@ -452,6 +474,8 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         left.sort();
         let expected = [
             "home-20250101T120000Z.tar.gz",
+            // The first of its month.
+            "home-20260301T120000Z.tar.gz",
             "home-20260304T120000Z.tar.gz.age",
             "home-20260305T120000Z.tar.gz",
             "home-two-20250101T120000Z.tar.gz",

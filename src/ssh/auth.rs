@@ -10,9 +10,7 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::signature;
 use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::private::KeypairData;
-use russh::keys::{
-    Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, decode_secret_key, load_openssh_certificate, load_public_key,
-};
+use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, decode_secret_key, parse_public_key_base64};
 use russh::{MethodSet, SendError, Signer};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -326,6 +324,19 @@ fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
     matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == public.key_data())
 }
 
+/// The public key in a file as `ssh-keygen` writes it.
+pub(super) fn public_key(path: &Path) -> Result<PublicKey, russh::keys::Error> {
+    let text = user_file::text(path)?;
+    let mut words = text.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    parse_public_key_base64(words.next().unwrap_or(first))
+}
+
+/// The certificate in a file as `ssh-keygen -s` writes it.
+fn certificate(path: &Path) -> Result<Certificate, russh::keys::Error> {
+    Ok(Certificate::from_openssh(&user_file::text(path)?)?)
+}
+
 /// Reads a private key and the files next to it. `Err`: why it can't be used.
 fn key_file(path: &Path, certificates: &[PathBuf]) -> Result<KeyFile, String> {
     let bytes = user_file::read(path, user_file::MOST_BYTES).map_err(|why| super::stream::lower(&why.to_string()))?;
@@ -336,17 +347,16 @@ fn key_file(path: &Path, certificates: &[PathBuf]) -> Result<KeyFile, String> {
         Err(russh::keys::Error::KeyIsEncrypted) => {
             // OpenSSH's own format contains the public key in the clear; others need the file next to it.
             let shown = PrivateKey::from_openssh(&text).ok().map(|key| key.public_key().clone());
-            (shown.or_else(|| load_public_key(beside(".pub")).ok()), None)
+            (shown.or_else(|| public_key(&beside(".pub")).ok()), None)
         }
         // `IdentityFile id.pub` names a key that only the agent has.
-        Err(why) => match load_public_key(path) {
+        Err(why) => match public_key(path) {
             Ok(public) => (Some(public), None),
             Err(_) => return Err(super::stream::lower(&why.to_string())),
         },
     };
     let is_of = |certificate: &Certificate| public.as_ref().is_some_and(|public| public.key_data() == certificate.public_key());
-    let certificate =
-        std::iter::once(&beside("-cert.pub")).chain(certificates).filter_map(|file| load_openssh_certificate(file).ok()).find(is_of);
+    let certificate = std::iter::once(&beside("-cert.pub")).chain(certificates).filter_map(|file| certificate(file).ok()).find(is_of);
     Ok(KeyFile { path: path.to_owned(), text, public, private, certificate })
 }
 

@@ -59,7 +59,7 @@ impl Session {
 async fn public_key(target: &Target) -> Result<PublicKey> {
     for identity in &target.identities {
         let beside = PathBuf::from(format!("{}.pub", identity.display()));
-        if let Ok(key) = russh::keys::load_public_key(&beside) {
+        if let Ok(key) = super::auth::public_key(&beside) {
             return Ok(key);
         }
         // Its public part is readable even if it has a passphrase.

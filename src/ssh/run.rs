@@ -22,6 +22,7 @@ use super::session::Session;
 use super::stream::lower;
 use super::sudo::{Privilege, SudoError};
 use super::turn::Turn;
+use crate::user_file;
 
 /// Its last line is the command; the lines above explain it.
 const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
@@ -403,7 +404,9 @@ async fn send(
             }
             Part::File { path, len } => {
                 let what = path.display().to_string();
-                let mut file = tokio::fs::File::open(&path).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                let mut file = tokio::fs::File::from_std(
+                    user_file::regular(&path).map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?,
+                );
                 file.set_max_buf_size(CHUNK);
                 (Box::new(file), len, what)
             }

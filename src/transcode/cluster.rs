@@ -21,6 +21,7 @@ use super::jobs::{Machine, MachineState};
 use super::machines::Place;
 use super::reconcile::{Job, JobState, Task};
 use super::split::Work;
+use crate::user_file;
 
 /// Ends of the names of taints with which Kubernetes itself marks a machine for a while.
 const PASSING: [&str; 7] =
@@ -171,7 +172,7 @@ impl Cluster {
     /// The API server does not answer.
     pub async fn machines(&self) -> Result<Vec<Machine>> {
         let listed = answer(self.nodes.list(&ListParams::default())).await.context("the nodes can't be listed")?;
-        let template = std::fs::read_to_string(self.templates.join(ENCODE)).ok();
+        let template = user_file::text(&self.templates.join(ENCODE)).ok();
         let named = template.and_then(|text| serde_yaml::from_str(&text).ok()).map(|job| named(&job)).unwrap_or_default();
         let now = k8s_openapi::jiff::Timestamp::now();
         Ok(machines(&listed.items, &named, now))
@@ -186,7 +187,7 @@ impl Cluster {
             Task::Encode | Task::Original | Task::Part(_) => ENCODE,
             Task::Publish => "publish.yaml",
         });
-        let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
+        let text = user_file::text(&file).with_context(|| format!("{} can't be read", file.display()))?;
         let wrong = || format!("{} is not a valid Job manifest", file.display());
         let object = object(&text, job, place).with_context(wrong)?;
         let apply = PatchParams::apply(MANAGER).force();

@@ -8,6 +8,8 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::user_file;
+
 /// Bytes of a sector of a DVD.
 const SECTOR: u64 = 2048;
 /// Bytes of a packet of a Blu-ray's stream.
@@ -46,9 +48,10 @@ fn is_title_set(name: &str) -> bool {
 /// It can't be read.
 pub fn lacks(folder: &Path) -> io::Result<Option<String>> {
     let lacks = if folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case("BDMV")) { blu_ray(folder) } else { dvd(folder) };
+    // Something has gone or is not there yet, or is a folder or a pipe.
+    let none = [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidInput];
     match lacks {
-        // Something has gone or is not there yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some("at least one of its files".to_owned())),
+        Err(error) if none.contains(&error.kind()) => Ok(Some("at least one of its files".to_owned())),
         lacks => lacks,
     }
 }
@@ -120,7 +123,7 @@ fn sectors(head: &[u8], offset: usize) -> u64 {
 
 fn head(file: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    fs::File::open(file)?.take(256).read_to_end(&mut head)?;
+    user_file::regular(file)?.take(256).read_to_end(&mut head)?;
     Ok(head)
 }
 
@@ -145,7 +148,7 @@ fn blu_ray(folder: &Path) -> io::Result<Option<String>> {
         }
     }
     for (clip, _) in informed.iter().filter(|(name, _)| name.ends_with(".CLPI")) {
-        let mut file = fs::File::open(named(&clips, clip)?)?;
+        let mut file = user_file::regular(&named(&clips, clip)?)?;
         let mut number = [0; 4];
         file.seek(SeekFrom::Start(56))?;
         if file.read_exact(&mut number).is_err() {
@@ -160,7 +163,7 @@ fn blu_ray(folder: &Path) -> io::Result<Option<String>> {
     }
     for (list, _) in sizes(&lists)?.iter().filter(|(name, _)| name.ends_with(".MPLS")) {
         let mut text = Vec::new();
-        fs::File::open(named(&lists, list)?)?.take(MOST_BYTES).read_to_end(&mut text)?;
+        user_file::regular(&named(&lists, list)?)?.take(MOST_BYTES).read_to_end(&mut text)?;
         // `00001M2TS`: the name of a clip, and its kind.
         for place in text.windows(4).enumerate().filter(|(_, word)| *word == b"M2TS").map(|(place, _)| place) {
             let Some(name) = place.checked_sub(5).and_then(|start| std::str::from_utf8(&text[start..place]).ok()) else { continue };
@@ -241,6 +244,27 @@ mod tests {
         for last in ["STREAM/00002.m2ts", "STREAM/00001.m2ts", "CLIPINF/00002.clpi"] {
             copied("BDMV", &files(last));
         }
+    }
+
+    /// Neither holds up those who look, nor is it an error for all other films.
+    #[test]
+    fn a_pipe_or_a_folder_is_no_file_of_a_disc() {
+        let place = tempfile::tempdir().unwrap();
+        let (dvd, blu_ray) = (place.path().join("VIDEO_TS"), place.path().join("BDMV"));
+        let pipe = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::create_dir(&dvd).unwrap();
+        fs::create_dir(dvd.join("VIDEO_TS.IFO")).unwrap();
+        assert!(lacks(&dvd).unwrap().is_some());
+        fs::remove_dir(dvd.join("VIDEO_TS.IFO")).unwrap();
+        pipe(&dvd.join("VIDEO_TS.IFO"));
+        assert!(lacks(&dvd).unwrap().is_some());
+        for folder in ["STREAM", "CLIPINF", "PLAYLIST"] {
+            fs::create_dir_all(blu_ray.join(folder)).unwrap();
+        }
+        fs::write(blu_ray.join("index.bdmv"), "").unwrap();
+        pipe(&blu_ray.join("CLIPINF/00001.clpi"));
+        pipe(&blu_ray.join("PLAYLIST/00001.mpls"));
+        assert!(lacks(&blu_ray).unwrap().is_some());
     }
 
     #[test]

@@ -29,6 +29,8 @@ use measure::Made;
 use ready::Ready;
 use run::HandBrakeRun;
 
+use crate::user_file;
+
 mod finish;
 mod hardware;
 mod join;
@@ -430,7 +432,7 @@ impl<'a> Encoder<'a> {
         if metadata.is_dir() {
             return Ok((self.task.inbox.claim(&self.task.id), stamp));
         }
-        match std::fs::File::open(&claimed) {
+        match user_file::regular(&claimed) {
             Ok(_) => Ok((claimed, stamp)),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let uid = nix::unistd::geteuid();
@@ -466,7 +468,7 @@ impl<'a> Encoder<'a> {
 
     /// Gives the verified film its name; returns its sha256: the publisher, on another machine and at another time, publishes nothing else.
     fn keep(&self, file: &str) -> Result<String> {
-        std::fs::File::open(self.part)?.sync_all()?;
+        user_file::regular(self.part)?.sync_all()?;
         let kept = self.work.join(file);
         super::layout::rename(self.part, &kept)?;
         super::publish::hash(&kept, &Arc::default())

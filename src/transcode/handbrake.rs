@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::user_file;
+
 pub const PROGRAM: &str = "HandBrakeCLI";
 
 /// Useful output of `--json` on stdout.
@@ -283,7 +285,7 @@ pub fn preset(file: &Path, name: &str) -> Result<Value> {
             _ => {}
         }
     }
-    let text = std::fs::read_to_string(file).with_context(|| format!("preset {} can't be read", file.display()))?;
+    let text = user_file::text(file).with_context(|| format!("preset {} can't be read", file.display()))?;
     let value: Value = serde_json::from_str(&text)
         .with_context(|| format!("preset {} is not a valid JSON file as exported by HandBrake", file.display()))?;
     let mut found = Vec::new();

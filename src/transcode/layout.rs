@@ -256,7 +256,7 @@ pub mod path_json {
 /// # Errors
 /// The file can't be read, or is not valid [`Settings`]; the message has the position.
 pub fn settings(file: &Path) -> Result<Settings> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let text = user_file::text(file).with_context(|| format!("{} can't be read", file.display()))?;
     Settings::parse(&text).with_context(|| format!("{} is not a valid settings file", file.display()))
 }
 

@@ -11,6 +11,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::layout::shown;
+use crate::user_file;
 use crate::web::{answer, client};
 
 /// Checks after a refresh, and the time between them: Plex only queues it.
@@ -196,7 +197,7 @@ fn url(server: &MediaServer, path: &str) -> Result<Url> {
 }
 
 fn token(server: &MediaServer) -> Result<String> {
-    let text = std::fs::read_to_string(&server.token_file).with_context(|| format!("{} can't be read", server.token_file.display()))?;
+    let text = user_file::text(&server.token_file).with_context(|| format!("{} can't be read", server.token_file.display()))?;
     Ok(text.trim().to_owned())
 }
 

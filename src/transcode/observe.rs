@@ -204,13 +204,17 @@ fn walk_folder(watch: &Path, path: &Path, folder: &str, depth: usize, seen: &mut
                 walk_folder(watch, &path, folder, depth - 1, seen)?;
             }
         } else if is_folder || is_film(&path) {
-            match Stamp::of(&path) {
-                Ok(stamp) => {
-                    let lacks = if is_folder { disc::lacks(&path)? } else { None };
+            let looked = Stamp::of(&path).and_then(|stamp| Ok((stamp, if is_folder { disc::lacks(&path)? } else { None })));
+            match looked {
+                Ok((stamp, lacks)) => {
                     let path = path.strip_prefix(watch).unwrap_or(&path).to_owned();
                     seen.dropped.push(Dropped { path, folder: folder.to_owned(), stamp, flat, lacks });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Other films go on.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    seen.misplaced.push((relative(), "permission denied: hostler can't read all files of this disc".to_owned()));
+                }
                 Err(error) => return Err(error),
             }
         } else if let Some(why) = kind::why_not(&path) {

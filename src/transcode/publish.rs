@@ -25,7 +25,7 @@ use super::ledger::{Film, Stage};
 use super::name;
 use super::record::{ENCODED, Encoded, InLibrary, PUBLISHED, Part, Published};
 use super::trash;
-use crate::atomic;
+use crate::{atomic, user_file};
 
 const BLOCK: usize = 1 << 20;
 const PART: &str = ".part";
@@ -307,7 +307,7 @@ fn make_folders(root: &Path, folder: &Path) -> Result<()> {
 /// # Errors
 /// One of the two can't be read or written.
 pub fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, String)> {
-    copied(File::open(from)?, to, moved)
+    copied(user_file::regular(from)?, to, moved)
 }
 
 /// The film that an encoder left, opened where it should be: the encoder may have put a link in its place, or in that of its folder.
@@ -352,7 +352,7 @@ fn copied(mut from: File, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, Str
 /// # Errors
 /// It can't be read.
 pub fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
-    let mut file = File::open(file)?;
+    let mut file = user_file::regular(file)?;
     let mut hash = Sha256::new();
     let mut block = vec![0; BLOCK];
     loop {

@@ -8,7 +8,7 @@ known={{ known | quote }}
 {% include "machine/snapshot-names.sh" %}
 
 # Only what this machine's own service wrote: others may write beside it.
-newest=$(snapshots_in "$to" -uid "$(id -u)" | sort | tail -n 1)
+newest=$(newest_first "$to" -uid "$(id -u)" | head -n 1)
 [ -n "$newest" ] || exit 0
 name=${newest##*/}
 [ "$(printf '%s\n%s\n' "$known" "$name" | sort | tail -n 1)" != "$known" ] || exit 0

@@ -13,8 +13,8 @@ at={{ path.snapshot_server }}
 copied={{ path.snapshot_copied }}
 {% include "machine/snapshot-names.sh" %}
 
-names_in() { snapshots_in "$@" | sed 's|.*/||' | sort; }
-newest=$(names_in "$to" -uid "$(id -u)" | tail -n 1)
+names_in() { newest_first "$@" | sed 's|.*/||'; }
+newest=$(names_in "$to" -uid "$(id -u)" | head -n 1)
 [ -n "$newest" ] || exit 0
 last=
 [ ! -f "$copied" ] || IFS= read -r last < "$copied" || :
@@ -55,7 +55,7 @@ names_in "$to" -uid "$(id -u)"{% if is_encrypted %} -name '*.age'{% endif %} | w
     echo "copied $name to $share"
 done
 find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*.hostler-new" -delete
-names_in . | sort -r | tail -n "+$((keep + 1))" | while read -r old; do
+names_in . | tail -n "+$((keep + 1))" | while read -r old; do
     [ -e "$to/$old" ] || rm -f "$old"
 done
 printf '%s\n' "$newest $share" > "$copied.hostler-new"

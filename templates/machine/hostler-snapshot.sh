@@ -7,8 +7,8 @@ keep={{ keep }}
 {% include "machine/snapshot-names.sh" %}
 
 (umask 077 && mkdir -p "$to")
-# A minute less: the last one was taken some seconds after it was due.
-[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))")" ] || exit 0
+# A minute less: the last one was taken some seconds after it was due. One of a time to come is from before a wrong clock was set.
+[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))" ! -newermt "1 minute")" ] || exit 0
 # An upgrade stops etcd for minutes: the next look comes in ten.
 for step in {{ path.steps }}/*; do
     [ -e "$step" ] || continue

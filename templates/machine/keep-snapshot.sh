@@ -24,4 +24,4 @@ part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
 sync -f "$part" 2> /dev/null || sync
 mv -fT "$part" "$new"
 rm -f "$to/.$cluster-"*.hostler-new
-snapshots_in "$to" -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done
+newest_first "$to" -uid "$(stat -c %u "$new")" | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

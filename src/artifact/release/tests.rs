@@ -2,6 +2,7 @@
 //! indexes, gzip and zstd layers, Range, truncated bodies and wrong bodies.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -21,6 +22,8 @@ struct Served {
     files: BTreeMap<String, Vec<u8>>,
     /// Path -> number of answers that will be truncated.
     cut: BTreeMap<String, u32>,
+    /// The end of paths whose answers never end.
+    endless: Option<&'static str>,
     /// Paths whose bytes are changed in transit.
     wrong: Vec<String>,
     /// `PATH START` of every answer with bytes of a file.
@@ -32,6 +35,10 @@ type Shared = Arc<Mutex<Served>>;
 async fn answer(State(served): State<Shared>, uri: Uri, headers: HeaderMap) -> Response<Body> {
     let plain = |status: StatusCode| Response::builder().status(status);
     let path = uri.path().to_owned();
+    if served.lock().unwrap().endless.is_some_and(|end| path.ends_with(end)) {
+        let spaces = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1 << 16])));
+        return plain(StatusCode::OK).body(Body::from_stream(spaces)).unwrap();
+    }
     if path == "/token" {
         return plain(StatusCode::OK).body(Body::from(r#"{"token":"let-me-in"}"#)).unwrap();
     }
@@ -227,6 +234,24 @@ async fn a_tag_that_was_moved_is_refused_and_leaves_no_bundle() {
     assert_eq!(ExitStatus::of(&error), ExitStatus::Refused, "{error:#}");
     assert!(error.to_string().contains(&pause), "{error:#}");
     assert!(!run.folder.path().join("bundle").exists());
+}
+
+/// Manifests and tokens are read into memory, and nobody knows their sizes before.
+#[tokio::test]
+async fn an_answer_without_an_end_is_an_error_within_seconds() {
+    let pause = shipped().pins[0].images().into_iter().find(|(component, _)| *component == Component::Pause).unwrap().1;
+    for endless in ["/token", "/manifests/3.10.2"] {
+        let run = Run::new().await;
+        run.served.lock().unwrap().endless = Some(endless);
+        let sites = Sites { mirror: Some(run.mirror.clone()) };
+        let registries = Registries::new(&sites).unwrap();
+        let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
+        let events = Events::new(sender);
+        let pulled = task(&events, "pause", "pull", async |task| registries.pull(&pause, Arch::Amd64, run.folder.path(), &task).await);
+        let pulled = tokio::time::timeout(std::time::Duration::from_secs(30), pulled).await.expect("it ends");
+        let error = format!("{:#}", pulled.err().expect("an error"));
+        assert!(error.contains("too large"), "{endless}: {error}");
+    }
 }
 
 #[tokio::test]

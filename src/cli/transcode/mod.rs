@@ -28,6 +28,7 @@ use crate::transcode::pod::{self, Publication};
 use crate::transcode::prove;
 use crate::transcode::split::Work;
 use crate::transcode::watch::Watcher;
+use crate::user_file;
 
 mod ask;
 mod link;
@@ -403,7 +404,7 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
             page(inbox.share(), library.map(|root| layout::Library { root }), Access { actions, token_file }, listen).await?;
         }
         Verb::Manifests { installation } => {
-            let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
+            let text = user_file::text(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
             let installation: Installation = serde_json::from_str(&text)
                 .with_context(|| format!("{} does not contain valid installation values", installation.display()))?;
             reporter.result(&installation.manifests()?).await;

@@ -21,6 +21,7 @@ use super::super::order::Tracks;
 use super::super::record::{Part, Phase, Stamp};
 use super::super::verify::{self, Attempt, Flaw};
 use super::{Encoder, Stopped};
+use crate::user_file;
 
 /// The longest output of a program that is read: a line for each packet of a long film.
 const MOST_BYTES: u64 = 256 << 20;
@@ -173,7 +174,7 @@ impl Encoder<'_> {
             if subtitles[number].codec_name == "ass" && was_text {
                 let file = self.work.join(format!("{}.{number}.srt", self.task.who));
                 let output = self.tool(FFMPEG, ffmpeg::as_text(&part, number, &file), LONG).await?;
-                let text = output.filter(|output| output.success).and_then(|_| std::fs::read_to_string(&file).ok());
+                let text = output.filter(|output| output.success).and_then(|_| user_file::text(&file).ok());
                 if let Some(text) = text
                     && std::fs::write(&file, ffmpeg::without_font(&text)).is_ok()
                 {

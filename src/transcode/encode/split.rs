@@ -18,6 +18,7 @@ use super::super::verify::{self, Attempt, Flaw};
 use super::finish::SHORT;
 use super::ready::Ready;
 use super::{Encoder, Stopped};
+use crate::user_file;
 
 impl<'a> Encoder<'a> {
     /// What the settings say of this film's folder.
@@ -129,7 +130,7 @@ impl<'a> Encoder<'a> {
             Work::Sound | Work::Join => None,
         };
         let file = format!("{}.{work}.mkv", self.task.who);
-        let kept = std::fs::File::open(self.part).and_then(|part| part.sync_all());
+        let kept = user_file::regular(self.part).and_then(|part| part.sync_all());
         if let Err(error) = kept.and_then(|()| layout::rename(self.part, &self.work.join(&file))) {
             return Ok(Err(Flaw::outside(format!("the piece can't be kept: {error}"))));
         }

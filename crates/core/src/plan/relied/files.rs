@@ -18,6 +18,22 @@ const NODE_PORTS: (u16, u16) = (30000, 32767);
 
 const NOT_MOUNTED: &str = "the program would not find the file: its pod mounts only kubeadm's own files; mount the folder with \
     `extraVolumes`";
+const TAKEN: &str = "the program would not find its own files: kubeadm mounts other folders under these names and paths";
+
+/// Names of the volumes that kubeadm gives these pods: one of the inventory with the same name replaces it.
+const VOLUMES: &[&str] = &[
+    "k8s-certs",
+    "ca-certs",
+    "etc-ca-certificates",
+    "usr-share-ca-certificates",
+    "usr-local-share-ca-certificates",
+    "etc-pki",
+    "etc-pki-ca-trust",
+    "etc-pki-tls-certs",
+    "kubeconfig",
+    "flexvolume-dir",
+];
+
 const NO_PAGE: &str = "the status page of films would have no port: this range must contain `transcode.page.nodePort`, by default 30080";
 
 /// Values in the merged ClusterConfiguration with which a program would not start, or the workload would not.
@@ -31,6 +47,16 @@ pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Devia
             .flatten()
             .filter_map(|volume| volume.get("mountPath")?.as_str())
             .collect();
+        let volumes = part.and_then(|part| part.get("extraVolumes")).and_then(Value::as_sequence).into_iter().flatten();
+        for volume in volumes {
+            let text = |key: &str| volume.get(key).and_then(Value::as_str).unwrap_or_default();
+            let (name, to) = (text("name"), text("mountPath").trim_end_matches('/'));
+            // The program itself is in a folder of its image.
+            let hides = ["", paths::PKI, "/usr", "/usr/local", "/usr/local/bin"].contains(&to) || within(to, paths::PKI);
+            if VOLUMES.contains(&name) || hides {
+                found.push(Deviation::of_value(CLUSTER, &[program, "extraVolumes"], format!("{name}: {to}"), TAKEN));
+            }
+        }
         let arguments = part.and_then(|part| part.get("extraArgs")).and_then(Value::as_sequence).into_iter().flatten();
         for argument in arguments {
             let text = |key: &str| argument.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -69,6 +95,19 @@ mod tests {
         let policy = "apiServer: {extraArgs: [{name: audit-policy-file, value: /etc/audit/policy.yaml}]}";
         let mounted = "apiServer: {extraArgs: [{name: audit-policy-file, value: /etc/audit/policy.yaml}], extraVolumes: [{name: a, hostPath: /x, \
                        mountPath: /etc/audit}]}";
+        for (volume, count_is) in [
+            ("name: audit, hostPath: /srv/audit, mountPath: /etc/audit", 0),
+            ("name: more, hostPath: /etc/kubernetes/more, mountPath: /etc/kubernetes/more", 0),
+            ("name: k8s-certs, hostPath: /srv/pki, mountPath: /srv/pki", 1),
+            ("name: mine, hostPath: /srv/pki, mountPath: /etc/kubernetes/pki/", 1),
+            ("name: mine, hostPath: /srv/pki, mountPath: /etc/kubernetes/pki/etcd", 1),
+            ("name: mine, hostPath: /, mountPath: /", 1),
+            ("name: mine, hostPath: /opt, mountPath: /usr/local/bin", 1),
+        ] {
+            for program in PROGRAMS {
+                assert_eq!(count(plain, &format!("{program}: {{extraVolumes: [{{{volume}}}]}}")), count_is, "{volume}");
+            }
+        }
         let range = "apiServer: {extraArgs: [{name: service-node-port-range, value: 31000-31010}]}";
         assert_eq!([count(plain, policy), count(plain, mounted), count(plain, range)], [1, 0, 0]);
         assert_eq!([count(&format!("{plain}{films}"), range), count(&format!("{plain}{films}"), "{}")], [1, 0]);

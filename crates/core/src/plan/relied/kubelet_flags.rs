@@ -55,6 +55,7 @@ const RELIED: &[Flag] = &[
     ("address", REACHED, ""),
     ("protect-kernel-defaults", KERNEL, ""),
     ("cloud-provider", "nodes would keep a taint that only a cloud controller removes, and there is no cloud controller", ""),
+    ("experimental-mounter-path", "volumes are mounted with the machine's own program", ""),
     ("runonce", ENDS, ""),
     ("exit-on-lock-contention", ENDS, ""),
     ("lock-file", ENDS, ""),

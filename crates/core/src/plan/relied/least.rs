@@ -20,7 +20,10 @@ const REQUESTS: &str = "the API server would reject requests from kubelets, cont
 const TIMEOUT: &str = "the API server would give up on requests from hostler, kubectl and controllers: allow at least 30s";
 const QUOTA: &str = "etcd would soon be full, and would then accept no changes: allow at least 268435456 (256 MiB)";
 
+const OBJECTS: &str = "etcd would reject the cluster's larger objects: allow at least 1572864 (1.5 MiB), as without this flag";
+
 const LEAST: &[Least] = &[
+    Least { list: ETCD, flag: "max-request-bytes", read: quantity, least: 1_572_864.0, why: OBJECTS },
     Least { list: API, flag: "max-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
     Least { list: API, flag: "max-mutating-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
     Least { list: API, flag: "request-timeout", read: duration, least: 30.0, why: TIMEOUT },

@@ -21,6 +21,13 @@ const NO_PROXY: &str =
 const NO_PAGE: &str = "the status page of films could not be reached at a machine's address: add those of the machines, or leave it out";
 const OUTLIVED: &str = "the cluster's authorities would expire before the certificates that they sign, and nothing renews an authority";
 
+const CONNECTIONS: &str =
+    "the machine would drop connections, those of SSH too: allow at least 32768, or set 0 to leave the kernel's limit as it is";
+const LATE: &str = "Services would lead to pods that are gone: the addresses of pods must be updated within a minute";
+
+/// The least number of connections that the kernel must track.
+const TRACKED: i64 = 32_768;
+
 /// In seconds: ten times what kubelet leaves of a certificate at most is more than the time between two looks.
 const WEEK: f64 = 7.0 * 86_400.0;
 /// kubeadm's defaults, in seconds.
@@ -57,6 +64,18 @@ pub fn deviations(cluster: &Value, proxy: &Value, inventory: &Inventory, found: 
     if period(authority).unwrap_or(TEN_YEARS) < period(leaf).unwrap_or(YEAR) {
         let key = if cluster.get(authority).is_some() { authority } else { leaf };
         add(CLUSTER, &[key], key.to_owned(), OUTLIVED);
+    }
+    let tracked = |key: &str| proxy.get("conntrack").and_then(|part| part.get(key)).and_then(Value::as_i64);
+    // The larger of the two counts; without the first, kube-proxy sets no limit.
+    let (per_core, min) = (tracked("maxPerCore").unwrap_or(TRACKED), tracked("min").unwrap_or(4 * TRACKED));
+    if per_core > 0 && per_core.max(min) < TRACKED {
+        add(PROXY, &["conntrack"], format!("conntrack: {}", per_core.max(min)), CONNECTIONS);
+    }
+    for mode in ["iptables", "ipvs", "nftables"] {
+        let least = proxy.get(mode).and_then(|part| part.get("minSyncPeriod")).and_then(Value::as_str);
+        if let Some(text) = least.filter(|text| duration(text).is_some_and(|seconds| seconds > 60.0)) {
+            add(PROXY, &[mode, "minSyncPeriod"], format!("{mode}.minSyncPeriod: {text}"), LATE);
+        }
     }
     let ports = proxy.get("nodePortAddresses").and_then(Value::as_sequence).map(Vec::as_slice).unwrap_or_default();
     let holds = |network: &Value| {
@@ -103,6 +122,17 @@ mod tests {
             assert_eq!([count(&right, "{}", ""), count(&wrong, "{}", "")], [0, 1], "{right}, {wrong}");
         }
         assert_eq!(count("proxy: {disabled: true}", "{}", "cluster: {cni: none}\n"), 0);
+        for (text, expected) in [
+            ("conntrack: {maxPerCore: 0, min: 0}", 0),
+            ("conntrack: {maxPerCore: 1}", 0),
+            ("conntrack: {min: 1}", 0),
+            ("conntrack: {maxPerCore: 1, min: 1}", 1),
+            ("nftables: {minSyncPeriod: 10s}", 0),
+            ("iptables: {minSyncPeriod: 1h}", 1),
+            ("nftables: {minSyncPeriod: 1h}", 1),
+        ] {
+            assert_eq!(count("{}", text, ""), expected, "{text}");
+        }
         let [right, wrong] = ["nodePortAddresses: [127.0.0.0/8, 10.1.0.0/16]", "nodePortAddresses: [127.0.0.0/8]"];
         assert_eq!([count("{}", right, films), count("{}", wrong, films), count("{}", wrong, "")], [0, 1, 0]);
         assert_eq!(count("{}", "nodePortAddresses: [primary]", films), 0);

@@ -33,6 +33,10 @@ const PHASES: &str = "hostler relies on all phases of kubeadm";
 const ROLES: &str = "the modes Node and RBAC limit what kubelets and hostler's own roles may do";
 const AGGREGATION: &str = "extension API servers identify kube-apiserver by the values that kubeadm sets";
 const LEADER: &str = "several control planes must not act at the same time";
+const LETS_IN: &str = "etcd would reject the certificates that kubeadm makes for API servers and members";
+const LOGS: &str = "a file in the pod of etcd would grow without limit";
+const PROBED: &str = "kubelet would restart the program again and again: it looks for it where kubeadm says, without credentials";
+const COLLECTED: &str = "without it, nothing deletes the pods of deleted objects";
 pub const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
 pub const KERNEL: &str = "kubelet must set the kernel settings that it needs: with another value, it would not start unless they are \
     already set";
@@ -83,6 +87,9 @@ const fn list(
 ) -> Relied {
     Relied { document: CLUSTER, at: At::Flag(list, name), may: May::List { with, without }, why, instead: "" }
 }
+
+/// What kubelet asks the controller manager and the scheduler for.
+const HEALTH: &[&str] = &["/healthz", "/readyz", "/livez"];
 
 /// What an API server must serve, as `runtime-config` would turn it off.
 const SERVED: &[&str] = &[
@@ -154,6 +161,11 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, ETCD, "initial-cluster", MEMBERS, ""),
     flag(CLUSTER, ETCD, "initial-cluster-state", MEMBERS, ""),
     flag(CLUSTER, ETCD, "config-file", MEMBERS, ""),
+    flag(CLUSTER, ETCD, "unsafe-no-fsync", "with it, a power failure would destroy etcd's data", ""),
+    Relied { document: CLUSTER, at: At::Flag(ETCD, "log-outputs"), may: May::Be("stderr"), why: LOGS, instead: "" },
+    flag(CLUSTER, ETCD, "client-cert-allowed-hostname", LETS_IN, ""),
+    flag(CLUSTER, ETCD, "peer-cert-allowed-cn", LETS_IN, ""),
+    flag(CLUSTER, ETCD, "peer-cert-allowed-hostname", LETS_IN, ""),
     flag(CLUSTER, ETCD, "force-new-cluster", MEMBERS, ""),
     flag(CLUSTER, ETCD, "client-cert-auth", "without it, anyone who can reach port 2379 could read all Secrets", ""),
     flag(CLUSTER, ETCD, "cert-file", FILES, ""),
@@ -168,6 +180,7 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "bind-address", PORT, ""),
     flag(CLUSTER, API, "advertise-address", PORT, ""),
     flag(CLUSTER, API, "etcd-servers", "each API server uses the etcd member on its own machine", ""),
+    flag(CLUSTER, API, "etcd-servers-overrides", "objects in another etcd would not be in snapshots", ""),
     flag(CLUSTER, API, "etcd-prefix", "the data in snapshots is under the default prefix", ""),
     flag(CLUSTER, API, "etcd-cafile", FILES, ""),
     flag(CLUSTER, API, "etcd-certfile", FILES, ""),
@@ -182,6 +195,13 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "service-account-signing-key-file", FILES, ""),
     flag(CLUSTER, API, "enable-bootstrap-token-auth", LOGIN, ""),
     flag(CLUSTER, API, "anonymous-auth", LOGIN, ""),
+    flag(
+        CLUSTER,
+        API,
+        "authentication-config",
+        "hostler can't check whether such a file lets joining machines and kubelet's probes in",
+        "the flags `oidc-...`",
+    ),
     list(API, "authorization-mode", &["Node", "RBAC"], &["AlwaysAllow", "AlwaysDeny"], ROLES),
     flag(CLUSTER, API, "authorization-config", "hostler can't check whether such a file sets the modes Node and RBAC", ""),
     list(
@@ -193,6 +213,7 @@ pub const RELIED: &[Relied] = &[
     ),
     list(API, "disable-admission-plugins", &[], &["NodeRestriction", "ServiceAccount", "Priority"], "hostler relies on this plugin"),
     list(API, "runtime-config", &[], SERVED, "hostler and kubeadm use this API"),
+    same(API, "enable-garbage-collector", "true", COLLECTED),
     same(API, "endpoint-reconciler-type", "lease", "pods reach API servers through the Service `kubernetes`, whose addresses it keeps"),
     same(API, "allow-privileged", "true", "the pod network and kube-proxy run as privileged pods"),
     flag(CLUSTER, API, "proxy-client-cert-file", FILES, ""),
@@ -219,10 +240,19 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, MANAGER, "kubeconfig", FILES, ""),
     flag(CLUSTER, MANAGER, "authentication-kubeconfig", FILES, ""),
     flag(CLUSTER, MANAGER, "authorization-kubeconfig", FILES, ""),
+    flag(CLUSTER, MANAGER, "master", FILES, ""),
+    flag(CLUSTER, MANAGER, "secure-port", PROBED, ""),
+    list(MANAGER, "authorization-always-allow-paths", HEALTH, &[], PROBED),
+    same(MANAGER, "cidr-allocator-type", "RangeAllocator", PODS),
+    same(MANAGER, "enable-garbage-collector", "true", COLLECTED),
     list(MANAGER, "controllers", &["*", "bootstrapsigner", "tokencleaner"], CONTROLLERS, "hostler relies on this controller"),
     same(MANAGER, "use-service-account-credentials", "true", "each controller uses its own role"),
     same(MANAGER, "leader-elect", "true", LEADER),
     flag(CLUSTER, SCHEDULER, "kubeconfig", FILES, ""),
+    flag(CLUSTER, SCHEDULER, "master", FILES, ""),
+    flag(CLUSTER, SCHEDULER, "secure-port", PROBED, ""),
+    list(SCHEDULER, "authorization-always-allow-paths", HEALTH, &[], PROBED),
+    flag(CLUSTER, SCHEDULER, "write-config-to", "the scheduler would exit by itself", ""),
     flag(CLUSTER, SCHEDULER, "authentication-kubeconfig", FILES, ""),
     flag(CLUSTER, SCHEDULER, "authorization-kubeconfig", FILES, ""),
     same(SCHEDULER, "leader-elect", "true", LEADER),

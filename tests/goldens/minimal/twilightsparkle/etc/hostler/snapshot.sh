@@ -12,10 +12,19 @@ snapshots_in() {
     shift
     find "$looked_in" -maxdepth 1 -type f \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) "$@"
 }
+# newest_first FOLDER TESTS...: the same, the newest first. Those of a time to come are from before a wrong clock was set: they come last, and
+# keep nothing from its place.
+newest_first() {
+    snapshots_in "$@" | LC_ALL=C sort -r | LC_ALL=C awk -v now="$(date -u +%Y%m%dT%H%M%SZ)" '
+        { stamp = $0; sub(/[.]tar[.]gz([.]age)?$/, "", stamp); stamp = substr(stamp, length(stamp) - 15) }
+        stamp > now { later[++count] = $0; next }
+        { print }
+        END { for (place = 1; place <= count; place++) print later[place] }'
+}
 
 (umask 077 && mkdir -p "$to")
-# A minute less: the last one was taken some seconds after it was due.
-[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))")" ] || exit 0
+# A minute less: the last one was taken some seconds after it was due. One of a time to come is from before a wrong clock was set.
+[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))" ! -newermt "1 minute")" ] || exit 0
 # An upgrade stops etcd for minutes: the next look comes in ten.
 for step in /run/hostler/steps/*; do
     [ -e "$step" ] || continue
@@ -94,4 +103,4 @@ part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
 sync -f "$part" 2> /dev/null || sync
 mv -fT "$part" "$new"
 rm -f "$to/.$cluster-"*.hostler-new
-snapshots_in "$to" -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done
+newest_first "$to" -uid "$(stat -c %u "$new")" | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

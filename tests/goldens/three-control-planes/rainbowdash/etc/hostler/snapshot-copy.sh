@@ -19,9 +19,18 @@ snapshots_in() {
     shift
     find "$looked_in" -maxdepth 1 -type f \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) "$@"
 }
+# newest_first FOLDER TESTS...: the same, the newest first. Those of a time to come are from before a wrong clock was set: they come last, and
+# keep nothing from its place.
+newest_first() {
+    snapshots_in "$@" | LC_ALL=C sort -r | LC_ALL=C awk -v now="$(date -u +%Y%m%dT%H%M%SZ)" '
+        { stamp = $0; sub(/[.]tar[.]gz([.]age)?$/, "", stamp); stamp = substr(stamp, length(stamp) - 15) }
+        stamp > now { later[++count] = $0; next }
+        { print }
+        END { for (place = 1; place <= count; place++) print later[place] }'
+}
 
-names_in() { snapshots_in "$@" | sed 's|.*/||' | sort; }
-newest=$(names_in "$to" -uid "$(id -u)" | tail -n 1)
+names_in() { newest_first "$@" | sed 's|.*/||'; }
+newest=$(names_in "$to" -uid "$(id -u)" | head -n 1)
 [ -n "$newest" ] || exit 0
 last=
 [ ! -f "$copied" ] || IFS= read -r last < "$copied" || :
@@ -59,7 +68,7 @@ names_in "$to" -uid "$(id -u)" | while read -r name; do
     echo "copied $name to $share"
 done
 find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*.hostler-new" -delete
-names_in . | sort -r | tail -n "+$((keep + 1))" | while read -r old; do
+names_in . | tail -n "+$((keep + 1))" | while read -r old; do
     [ -e "$to/$old" ] || rm -f "$old"
 done
 printf '%s\n' "$newest $share" > "$copied.hostler-new"
