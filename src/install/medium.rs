@@ -161,7 +161,7 @@ mod tests {
     const ORDER_OF_ONE: &str = r#"{"version": 1, "id": "0123456789abcdef0123456789abcdef",
         "image": {"file": "system.img.zst", "size": 1, "sha256": "0000000000000000000000000000000000000000000000000000000000000000"},
         "machines": {"52:54:00:12:34:56": {"name": "twilightsparkle", "user": "ada", "authorizedKeys": ["ssh-ed25519 AAAA ada"], "hostKey": "",
-            "disk": {"wwid": "eui.0025"}, "systemSize": 64000000000, "wipe": true, "updates": "security"}}}"#;
+            "disk": {"wwid": "eui.0025"}, "systemSize": 64000000000, "wipe": true, "updates": "security", "network": "dhcp"}}}"#;
 
     #[test]
     fn an_order_in_memory_is_completed_with_the_key_beside_it() {

@@ -156,9 +156,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// `HOST:PORT` of the API server as every machine uses it.
+    /// `HOST:PORT` of the API server as every machine uses it; an IPv6 address is in brackets.
     pub fn authority(&self) -> String {
-        format!("{}:{}", self.endpoint.host(), self.endpoint.port())
+        let (host, port) = (self.endpoint.host(), self.endpoint.port());
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
 

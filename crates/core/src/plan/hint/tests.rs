@@ -43,13 +43,18 @@ fn a_value_to_keep_is_spelled_as_the_inventory_spells_it() {
         (Unchangeable::Endpoint, "api.home.internal:6443"),
         (Unchangeable::Endpoint, "api.example.org:443"),
         (Unchangeable::Endpoint, "192.168.1.9:6443"),
+        (Unchangeable::Endpoint, "[fd00::9]:6443"),
         (Unchangeable::ClusterName, "ponies"),
         (Unchangeable::Cni, "flannel-host-gw"),
     ];
     for (key, is) in values {
         let hint = Hint::KeepAsIs { key, is: is.to_owned() }.to_string();
         let written = hint.split('`').nth(1).expect("what to write is in backticks");
-        let text = format!("machines: {{rarity: 192.168.1.1}}\n{written}\n");
+        let (address, subnets) = match is.starts_with('[') {
+            true => ("fd00::1", "{podSubnet: fd00:1::/56, serviceSubnet: fd00:2::/112, "),
+            false => ("192.168.1.1", "{"),
+        };
+        let text = format!("machines: {{rarity: \"{address}\"}}\n{}\n", written.replacen('{', subnets, 1));
         let inventory = crate::inventory::parse(&text, "inventory.yaml").unwrap_or_else(|why| panic!("{text}\n{why}"));
         let cluster = &inventory.cluster;
         let has = match key {
