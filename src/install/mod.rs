@@ -65,7 +65,7 @@ fn follow(screen: &Screen) -> Result<End> {
     kernel::load_modules(screen)?;
     let parameter = kernel::parameter(installer::MEDIUM)?
         .with_context(|| format!("the kernel was started without the parameter `{}...`: make the stick again", installer::MEDIUM))?;
-    screen.line("looking for the order");
+    screen.line("looking for what to do on this machine");
     let medium = until(APPEARS_WITHIN, || Medium::find(&parameter))?.context(
         "the stick that the installer was started from can't be found: try another \
             USB port",

@@ -132,9 +132,9 @@ impl Kubelets {
             }
             if start.elapsed() > within {
                 let of = |(node, error): (&MachineName, &String)| match whole.left.get(&KubeletRequest::user_of(node)) {
-                    Some(left) => format!("kubelet of {node} made a request that is not approved: {left}"),
+                    Some(left) => format!("hostler did not approve the serving certificate that kubelet of {node} requested: {left}"),
                     None if whole.approved.contains(node) => format!("kubelet of {node} does not present its certificate: {error}"),
-                    None => format!("kubelet of {node} has asked for no certificate: {error}"),
+                    None => format!("kubelet of {node} has not requested a serving certificate: {error}"),
                 };
                 let told: Vec<String> = told.into_iter().chain(why.iter().map(of)).collect();
                 bail!("waited {}; {}", counted(usize::try_from(within.as_secs()).unwrap_or_default(), "second"), told.join("; "));

@@ -191,7 +191,7 @@ impl Header<'_> {
                         }
                     }
                 }
-                bail!("it is not encrypted to any of these keys")
+                bail!("it is not encrypted to any of the keys in the identity file")
             }
         }
     }
@@ -354,13 +354,13 @@ mod tests {
             assert!(decrypt(Opener::Identities(&[[3; 32], own]), file).unwrap() == content, "{} bytes", content.len());
             for other in [&[][..], &[[3; 32]]] {
                 let error = decrypt(Opener::Identities(other), file).unwrap_err().to_string();
-                assert_eq!(error, "it is not encrypted to any of these keys");
+                assert_eq!(error, "it is not encrypted to any of the keys in the identity file");
             }
             let error = decrypt(Opener::Passphrase("a"), file).unwrap_err().to_string();
             assert_eq!(error, "it is not encrypted with a passphrase");
         }
         let error = decrypt(Opener::Identities(&[own]), include_bytes!("age/short.age")).unwrap_err().to_string();
-        assert_eq!(error, "it is not encrypted to any of these keys");
+        assert_eq!(error, "it is not encrypted to any of the keys in the identity file");
     }
 
     #[test]

@@ -266,7 +266,7 @@ fn chosen_subtitles(tracks: &[Track], languages: &[String]) -> Vec<usize> {
 }
 
 fn untagged(track: &Track) -> bool {
-    matches!(track.language_code.as_str(), "" | "und" | "mis" | "mul" | "zxx")
+    track.language_code.is_empty() || language::names_none(&track.language_code)
 }
 
 /// Whether a track is not the film's own sound: somebody talks about the film, or describes its picture.

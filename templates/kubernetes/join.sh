@@ -3,7 +3,7 @@ await_containerd
 config={{ path.join_config }}
 trap 'rm -f "$config" "$config".*' EXIT
 {% if again %}
-[ -e {{ path.applied }}/{{ mark.join }} ] || fail "the state on this machine was not left by an interrupted join"
+[ -e {{ path.applied }}/{{ mark.join }} ] || fail "the interrupted join on this machine was finished or cleaned up since its facts were gathered: run the command again"
 kubeadm reset --force > /dev/null
 {% endif %}
 # Another hostler may have been faster: without a mark, nobody takes its work for a join that was cut.
@@ -34,7 +34,7 @@ if [ -n "$server" ]; then
     # An address that moves may be between two machines.
     for attempt in 1 2 3; do
         why=$(silent "$host" "${server##*:}") || break
-        [ "$attempt" -lt 3 ] || fail "$(hostname) can't reach the API server at $server: $why; a firewall in between may block it"
+        [ "$attempt" -lt 3 ] || fail "$(hostname) can't reach the API server at $server: $why; a firewall in between may be blocking it"
     done
     (await 20 "the controller manager to sign the token" signed) || :
 fi

@@ -113,7 +113,7 @@ sealed=$(regular .age)
 run 2 snapshot verify "$sealed"
 says "is encrypted to public keys"
 run 2 snapshot verify "$sealed" --identity "$work/other-key"
-says "it is not encrypted to any of these keys"
+says "it is not encrypted to any of the keys in the identity file"
 run 0 snapshot verify "$sealed" --identity "$work/key"
 says "is valid: taken"
 age --decrypt --identity "$work/key" "$sealed" | tar -tz > "$work/list"

@@ -121,7 +121,11 @@ impl KubeletRequest {
         let names = BTreeSet::from([node.to_string(), address.to_string()]);
         if !subject || asked.names != names {
             let asks: Vec<&str> = [&asked.common_name].into_iter().filter(|_| !subject).chain(&asked.names).map(String::as_str).collect();
-            return Some(format!("the request is for {}, but the machine has {}", and(&asks), and(&names.iter().collect::<Vec<_>>())));
+            return Some(format!(
+                "the request is for {}, but the cluster's record has {}",
+                and(&asks),
+                and(&names.iter().collect::<Vec<_>>())
+            ));
         }
         if self.usages != set(&USAGES) && self.usages != set(&[&USAGES[..], &[RSA_USAGE]].concat()) {
             return Some(format!("the request is for the usages {}", and(&self.usages.iter().collect::<Vec<_>>())));
@@ -203,7 +207,7 @@ mod tests {
             (
                 USER,
                 &["fluttershy", "10.0.0.2"][..],
-                "the request is for 10.0.0.2 and fluttershy, but the machine has 10.0.0.2 and rainbowdash",
+                "the request is for 10.0.0.2 and fluttershy, but the cluster's record has 10.0.0.2 and rainbowdash",
             ),
             (USER, &["rainbowdash", "10.0.0.3"], "the request is for 10.0.0.3 and rainbowdash, but"),
             (USER, &["rainbowdash", "10.0.0.2", "kubernetes.default.svc"], "kubernetes.default.svc"),

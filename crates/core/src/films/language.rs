@@ -31,10 +31,14 @@ pub fn same(one: &str, other: &str) -> bool {
     one == other || TWINS.contains(&(one, other)) || TWINS.contains(&(other, one))
 }
 
-/// Whether `code` is that of a language: three letters of ISO 639-2 or 639-3, in lower case. Codes for "undetermined" and the like are not.
+/// Whether ISO 639-2 has the code for what is not one language: undetermined, several, none, or one without a code.
+pub fn names_none(code: &str) -> bool {
+    matches!(code, "mis" | "mul" | "und" | "zxx")
+}
+
+/// Whether `code` is that of a language: three letters of ISO 639-2 or 639-3, in lower case.
 pub fn is_code(code: &str) -> bool {
-    let none = matches!(code, "mis" | "mul" | "und" | "zxx");
-    !none && (TWINS.iter().any(|(_, twin)| *twin == code) || Language::from_639_3(code).is_some())
+    !names_none(code) && (TWINS.iter().any(|(_, twin)| *twin == code) || Language::from_639_3(code).is_some())
 }
 
 /// The code of a language that is written another way: with two letters, in capitals, by its English name, with a region behind it (`en-US`).

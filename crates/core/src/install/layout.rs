@@ -18,7 +18,7 @@ const ESP_SIZE: u64 = 512 << 20;
 /// A data partition smaller than this would be of no use: the system gets that, too.
 const LEAST_DATA: u64 = 1 << 30;
 /// The system's files, and room to start containers; what [`os.systemSize`](crate::inventory::Os) is for is more.
-const LEAST_SYSTEM: u64 = 8 << 30;
+pub const LEAST_SYSTEM: u64 = 8 << 30;
 
 /// The name of the system's partition that this order installed.
 pub fn installed_name(short_id: &str) -> String {

@@ -159,6 +159,8 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
         let word = text.text;
         if word.eq_ignore_ascii_case("all") || word.eq_ignore_ascii_case("any") {
             problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all languages", shown(word)), EXAMPLE);
+        } else if language::names_none(word) {
+            problems.add(text.place, format!("`{word}` does not name a language: omit it"), EXAMPLE);
         } else if !language::is_code(word) {
             // What is listed already is no way out.
             let near = language::suggest(word).filter(|code| texts.iter().all(|other| !language::same(other.text, code)));

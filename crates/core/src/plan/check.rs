@@ -175,7 +175,10 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
         _ => (path::RESOLV_CONF, &facts.nameservers),
     };
     if servers.is_empty() {
-        planner.warn(Some(name), format!("{file} has no nameserver, so CoreDNS will not start on this machine: add one"));
+        planner.warn(
+            Some(name),
+            format!("{file} has no nameserver, so CoreDNS will not start on this machine: add a line `nameserver ADDRESS`"),
+        );
     } else if let Some(server) = servers.iter().find(|server| wanted::is_loopback(server)) {
         let way_out = match file {
             path::RESOLV_CONF => {

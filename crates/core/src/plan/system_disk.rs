@@ -7,7 +7,7 @@ use crate::action::reinstall::{Loaders, SentFile, StageInstaller, Way};
 use crate::arch::Arch;
 use crate::facts::{Facts, SystemDisk, SystemFacts};
 use crate::install::disk::{self, Wish, choose};
-use crate::install::layout::{DATA, Extent, layout};
+use crate::install::layout::{DATA, Extent, LEAST_SYSTEM, layout};
 use crate::install::order::short_id;
 use crate::inventory::{DiskRule, Inventory, MachineName};
 use crate::quantity::size;
@@ -72,7 +72,9 @@ impl fmt::Display for NoInstaller {
             }
             NoInstaller::Layered => f.write_str("the system is on LVM, RAID or LUKS, which may span other disks"),
             NoInstaller::Disk(why) => write!(f, "{why}"),
-            NoInstaller::Room(room) => write!(f, "the data partition leaves only {} for the system, which is not enough", size(*room)),
+            NoInstaller::Room(room) => {
+                write!(f, "the data partition leaves only {} for the system, which needs {}", size(*room), size(LEAST_SYSTEM))
+            }
             NoInstaller::SeveralData => write!(f, "the disk has more than one partition named `{DATA}`"),
             NoInstaller::HostKey => {
                 f.write_str("the machine's ed25519 host key, which the new system will keep, is not known to this computer")

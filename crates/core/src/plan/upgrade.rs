@@ -28,8 +28,7 @@ use crate::version::{Versions, numbers};
 const KUBELET_SKEW: u32 = 3;
 
 /// Measured on two cores: etcd 65 s, then the API server 47 s; 9 s when a kubelet of another minor version begins.
-const AWAY: &str =
-    "with one control plane, the API is unavailable two or three times, for about a minute each; pods and Services keep running";
+const AWAY: &str = "with one control plane, the API will be unavailable two or three times, for about a minute each; pods and Services keep running meanwhile";
 
 /// The plan that makes the cluster the version of the planner's bundles.
 pub fn plan(mut planner: Planner) -> Result<Plan> {
