@@ -144,13 +144,15 @@ impl Device {
             };
             Failure::new(ExitStatus::Refused, why.to_string(), hint)
         };
-        choose(&disks, &self.name, least, erase).map_err(|why| refused(&why))?;
+        // What is on it is another question: it can't be read without permission.
+        choose(&disks, &self.name, least, true).map_err(|why| refused(&why))?;
         let open = std::fs::File::options().write(true).open(&self.file);
         if open.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
             let file = self.file.display();
-            let hint = format!("run `sudo chown $USER {file}*`, which lasts until the stick is unplugged");
+            let hint = format!("run `sudo chown $USER {file}`, which lasts until the stick is unplugged");
             return Err(Failure::new(ExitStatus::Usage, format!("you don't have permission to write to {file}"), hint).into());
         }
+        choose(&disks, &self.name, least, erase).map_err(|why| refused(&why))?;
         Ok(())
     }
 
@@ -167,6 +169,34 @@ impl Device {
         Ok(size)
     }
 }
+
+/// Users of Debian's base-passwd, and of packages of the image: none of them is made for a person.
+const DEBIANS_OWN: [&str; 24] = [
+    "_apt",
+    "backup",
+    "bin",
+    "daemon",
+    "games",
+    "irc",
+    "list",
+    "lp",
+    "mail",
+    "man",
+    "messagebus",
+    "news",
+    "nobody",
+    "polkitd",
+    "proxy",
+    "sshd",
+    "statd",
+    "sync",
+    "sys",
+    "systemd-network",
+    "systemd-resolve",
+    "systemd-timesync",
+    "uucp",
+    "www-data",
+];
 
 /// A machine on the stick.
 struct Planned {
@@ -202,6 +232,11 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
             )
             .into());
         }
+        if DEBIANS_OWN.contains(&target.user.as_str()) {
+            let hint = format!("set `user` of {name} to a different name, or to root");
+            let message = format!("{name}: Debian has a system user `{}`, so no one can log in as that user", target.user);
+            return Err(Failure::new(ExitStatus::Usage, message, hint).into());
+        }
         let private = host_key::of(&folder, name)?;
         let key = private.public_key().clone();
         if target.host_key.as_ref().is_some_and(|pin| !pin.is(&key)) {
@@ -229,10 +264,6 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
         };
         planned.push(Planned { mac: mac.clone(), order, target, key });
     }
-    if planned.is_empty() {
-        let hint = "add `mac` to each machine that is to be installed: its MAC address is on a label of the machine or its box";
-        return Err(Failure::new(ExitStatus::Usage, "no machine in the inventory has a `mac`", hint).into());
-    }
     Ok(planned)
 }
 
@@ -247,7 +278,15 @@ fn disk(rule: &DiskRule) -> String {
 
 fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, planned: &[Planned]) -> String {
     let size = quantity::size(size);
-    let mut text = format!("the stick {} ({size}) installs {}, each of them once:\n", file.display(), counted(planned.len(), "machine"));
+    let shown = file.display();
+    let mut text = match planned {
+        [] => format!(
+            "the stick {shown} ({size}) installs nothing, because no machine in the inventory has a `mac`: a machine that is started from it \
+             shows its MAC addresses and disks\n"
+        ),
+        [_] => format!("the stick {shown} ({size}) installs 1 machine, once:\n"),
+        several => format!("the stick {shown} ({size}) installs {}, each of them once:\n", counted(several.len(), "machine")),
+    };
     for one in planned {
         let disk = disk(&one.order.disk);
         let state = if one.order.wipe { "which is erased, except for hostler's data partition" } else { "only if it is empty" };
@@ -269,6 +308,8 @@ fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, plann
         text += &format!("Copy the file to a USB stick, which erases the stick: {copy}\n");
     }
     let (holder, it) = if is_device { ("The stick holds", "it") } else { ("The file and the stick hold", "both") };
-    text += &format!("{holder} the machines' private host keys: erase {it} when all machines are installed\n");
+    if !planned.is_empty() {
+        text += &format!("{holder} the machines' private host keys: erase {it} when all machines are installed\n");
+    }
     text
 }

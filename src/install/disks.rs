@@ -37,6 +37,14 @@ fn text(disk: &str, file: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// The serial number of a SATA or SCSI disk: its vital product data, page 80h, behind four bytes.
+fn product_data(disk: &str) -> Option<String> {
+    let page = fs::read(Path::new(BLOCK).join(disk).join("device/vpd_pg80")).ok()?;
+    let serial = String::from_utf8_lossy(page.get(4..)?);
+    let serial = serial.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!serial.is_empty()).then(|| serial.to_owned())
+}
+
 /// All disks, except those without a medium that the kernel makes in advance. `boot_medium`: the one that the installer was started from.
 pub fn all(boot_medium: &str) -> Result<Vec<Disk>> {
     let mut disks = Vec::new();
@@ -55,7 +63,7 @@ pub fn all(boot_medium: &str) -> Result<Vec<Disk>> {
             bus,
             removable: number("removable") != Some(0),
             read_only: number("ro") != Some(0),
-            serial: text(&name, "device/serial").or_else(|| text(&name, "serial")),
+            serial: text(&name, "device/serial").or_else(|| text(&name, "serial")).or_else(|| product_data(&name)),
             wwid: text(&name, "wwid").or_else(|| text(&name, "device/wwid")),
             path: by_path(&devices, sata_port(&folder)),
             is_boot_medium,

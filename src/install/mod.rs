@@ -3,6 +3,7 @@
 
 pub mod disks;
 mod erase;
+mod firmware;
 mod kernel;
 mod medium;
 mod screen;
@@ -79,6 +80,12 @@ fn follow(screen: &Screen) -> Result<End> {
 }
 
 fn install_by_order(screen: &Screen, medium: &Medium) -> Result<()> {
+    if !medium.is_stick()
+        && let Err(error) = firmware::forget(installer::ENTRY)
+    {
+        // The order is used, whatever comes of it: nobody is to choose this entry again.
+        screen.line(&format!("{error:#}"));
+    }
     let order = medium.order()?;
     screen.line(&format!("order {}, for {}", order.short_id(), hostler_core::words::counted(order.machines.len(), "machine")));
     let Some((mac, machine)) = this_machine(&order)? else {
@@ -199,7 +206,16 @@ fn done(screen: &Screen, medium: &Medium, machine: &Machine) -> Result<()> {
     }
     screen
         .large("DONE", &[format!("{} is installed. Pull the stick out.", machine.name), "The machine then restarts by itself.".to_owned()]);
-    let _ = until(PULLED_WITHIN, || Ok((!medium.is_plugged_in()).then_some(())))?;
+    let is_pulled = || Ok((!medium.is_plugged_in()).then_some(()));
+    // A firmware that starts from a stick first would lead back here, each time.
+    match firmware::start_next(installer::INSTALLED) {
+        Ok(true) => drop(until(PULLED_WITHIN, is_pulled)?),
+        not => {
+            let why = not.err().map_or_else(|| "the firmware has no boot entry for it".to_owned(), |error| format!("{error:#}"));
+            screen.line(&format!("the installed system can't be started while the stick is in: {why}"));
+            while until(PULLED_WITHIN, is_pulled)?.is_none() {}
+        }
+    }
     Ok(())
 }
 

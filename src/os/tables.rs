@@ -25,7 +25,7 @@ const MOST_ENTRIES: u32 = 1024;
 pub fn partitions<D: Read + Write + Seek + Debug>(device: &mut D, sector: LogicalBlockSize) -> Option<BTreeMap<u32, Partition>> {
     let config = || GptConfig::new().writable(false).logical_block_size(sector);
     let mut edges = Edges::read(device).ok()?;
-    if !edges.are_usual(sector) {
+    if !edges.are_usual(sector) || edges.have_another_table() {
         return None;
     }
     if let Ok(table) = config().open_from_device(&mut *device) {
@@ -99,6 +99,14 @@ impl Edges {
             device.read_exact(&mut bytes).map(|()| bytes)
         };
         Ok(Edges { size, head: piece(0)?, tail: piece(size - EDGE)?, at: 0 })
+    }
+
+    /// Whether the first sector has partitions of its own: then no GPT counts that an earlier use of the disk left behind it (UEFI 2.10, 5.2.3).
+    fn have_another_table(&self) -> bool {
+        const ENTRIES: usize = 446;
+        const PROTECTIVE: u8 = 0xee;
+        let kinds = (0..4).map(|entry| self.head[ENTRIES + 16 * entry + 4]);
+        self.head[510..512] == [0x55, 0xaa] && kinds.into_iter().any(|kind| kind != 0 && kind != PROTECTIVE)
     }
 
     /// Whether what looks like a header asks for no more entries, and no other ones, than tables have: their reader would allocate them all.
@@ -202,6 +210,24 @@ mod tests {
                 }
             }
             assert!(states > 6);
+        }
+    }
+
+    /// An image with an older kind of table, written over a disk, leaves the GPT at its end.
+    #[test]
+    fn a_gpt_behind_another_table_does_not_count() {
+        let sector = LogicalBlockSize::Lb512;
+        let mut disk = vec![0; SIZE];
+        changes(&mut Cursor::new(&mut disk[..]), sector, BTreeMap::new()).unwrap().iter().for_each(|part| apply(&mut disk, part));
+        assert_eq!(partitions(&mut Cursor::new(&mut disk[..]), sector), Some(BTreeMap::new()));
+        for (at, kind) in [(446 + 4, 0x83), (446 + 16 + 4, 0x0c)] {
+            // Whether or not the GPT at the beginning is still there.
+            for from in [512, SIZE / 2] {
+                let mut other = disk.clone();
+                other[512..from.max(512)].fill(0);
+                other[at] = kind;
+                assert!(partitions(&mut Cursor::new(&mut other[..]), sector).is_none(), "{at}");
+            }
         }
     }
 

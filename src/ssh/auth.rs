@@ -324,12 +324,11 @@ fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
     matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == public.key_data())
 }
 
-/// The public key in a file as `ssh-keygen` writes it.
+/// The public key in a file as `ssh-keygen` writes it, with its comment; other comments may stand before it.
 pub(super) fn public_key(path: &Path) -> Result<PublicKey, russh::keys::Error> {
     let text = user_file::text(path)?;
-    let mut words = text.split_whitespace();
-    let first = words.next().unwrap_or_default();
-    parse_public_key_base64(words.next().unwrap_or(first))
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    PublicKey::from_openssh(line).map_err(Into::into).or_else(|_: russh::keys::Error| parse_public_key_base64(line))
 }
 
 /// The certificate in a file as `ssh-keygen -s` writes it.

@@ -67,7 +67,9 @@ about_own_system() {
         removable=$line
         attribute "$disk" ro
         read_only=$line
-        attribute "$disk" device/serial serial
+        # Of SATA and SCSI: their vital product data, behind four bytes.
+        attribute "$disk" device/serial serial ||
+            line=$(dd "if=/sys/block/$disk/device/vpd_pg80" bs=1 skip=4 count=128 2> /dev/null | tr -d '\000' | sed 's/^ *//; s/ *$//') || line=
         serial=$line
         attribute "$disk" wwid device/wwid
         wwid=$line

@@ -71,7 +71,7 @@ fn named(hint: &Hint, machine: Option<&MachineName>) -> Vec<(String, Goal)> {
     let pieces: Vec<&str> = text.split('`').collect();
     let of = |at: usize| {
         let (before, command) = (pieces[at - 1].trim_end(), pieces[at]);
-        let later = ["then", "then run", "then upgrade", "remove it with"].iter().any(|end| before.ends_with(end));
+        let later = ["then", "then run", "and run", "then upgrade", "remove it with"].iter().any(|end| before.ends_with(end));
         let words: Vec<&str> = command.strip_prefix("hostler ")?.split(' ').collect();
         let goal = match words.as_slice() {
             ["up"] => Goal::Up,

@@ -12,10 +12,13 @@ pub const HEAD: usize = 1 << 20;
 /// As many at its end: RAID metadata of old versions, and of firmware.
 pub const TAIL: usize = 1 << 20;
 
+/// Of those, so many at either end may be an empty table's own: GPT's header and entries, with sectors of 4096 bytes.
+const TABLE: usize = 6 * 4096;
+
 /// What a disk holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Nothing but zeros where anything could begin, or a table without partitions.
+    /// Nothing but zeros where anything could begin, but for a table without partitions.
     Empty,
     /// An installation that was interrupted, which may be started over.
     Unfinished,
@@ -78,7 +81,11 @@ pub fn of_disk(head: &[u8], tail: &[u8], partitions: Option<&[Partition]>) -> Co
     };
     if whole.is_none() {
         if partitions.is_empty() {
-            return Content::Empty;
+            let outside = head.iter().skip(TABLE).chain(tail.iter().rev().skip(TABLE));
+            if outside.into_iter().all(|&byte| byte == 0) {
+                return Content::Empty;
+            }
+            return Content::Data { parts: vec!["data of an unknown kind, outside its empty partition table".to_owned()], array: None };
         }
         let own = |partition: &Partition| layout::is_own(partition.name);
         if partitions.iter().all(own) {
@@ -169,6 +176,10 @@ mod tests {
         let zeros = vec![0; HEAD];
         assert_eq!(of_disk(&zeros, &zeros, None), Content::Empty);
         assert_eq!(of_disk(&zeros, &zeros, Some(&[])), Content::Empty);
+        assert_eq!(of_disk(&with(TABLE - 1, b"x"), &with(HEAD - TABLE, b"x"), Some(&[])), Content::Empty);
+        for (head, tail) in [(with(TABLE, b"x"), zeros.clone()), (zeros.clone(), with(HEAD - TABLE - 1, b"x"))] {
+            assert!(of_disk(&head, &tail, Some(&[])).is_data(), "what an empty table does not cover");
+        }
         for offset in [0, 511, 4096, HEAD - 1] {
             let data = Content::Data { parts: vec!["data of an unknown kind".to_owned()], array: None };
             assert_eq!(of_disk(&with(offset, b"x"), &zeros, None), data, "{offset}");

@@ -300,9 +300,7 @@ impl Hint {
             ],
             Hint::ChangeRole(name) => vec![Command::Remove { node: name.to_string(), dead: false }, Command::Add(name.clone())],
             Hint::KeepAsIs { .. } => vec![Command::Reset, Command::Up],
-            Hint::MakeCluster | Hint::MendMembers(_) | Hint::PutBack { .. } | Hint::BringControlPlanesBack { look: false } => {
-                vec![Command::Up]
-            }
+            Hint::MakeCluster | Hint::MendMembers(_) | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
             Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
             Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
             Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: Some(next.clone()) }],

@@ -22,7 +22,7 @@ use crate::arch::Arch;
 use crate::facts::{Facts, Observation};
 use crate::install::layout::{DATA_FOLDER, installed_name, order_of};
 use crate::install::order::{self, Order};
-use crate::inventory::{Inventory, MachineName, Os, Role};
+use crate::inventory::{Inventory, MachineName, Network, Os, Role};
 use crate::manifest::Manifests;
 use crate::protocol::{installer, path};
 use crate::record::InProgress;
@@ -114,7 +114,10 @@ pub(super) fn plan(
     graph::order(&mut whole.steps);
     whole.warnings.extend(back.warnings);
     let address = inventory.machines.get(name).map(|machine| machine.address.to_string()).unwrap_or_default();
-    let text = format!("the new system gets its address by DHCP: the router must assign it {address}");
+    let text = match os.network {
+        Network::Dhcp => format!("the new system gets its address by DHCP: the router must assign it {address}"),
+        Network::Own(_) => format!("the new system sets its address {address} itself: the router must assign it to no other machine"),
+    };
     whole.warnings.push(Warning { machine: Some(name.clone()), text });
     Ok(whole)
 }
@@ -389,7 +392,8 @@ pub fn fresh(facts: &Facts, name: &MachineName, system_size: u64, release: &str)
         resolved_nameservers: facts.resolved_nameservers.clone(),
         shares: facts.shares.clone(),
         render_nodes: facts.render_nodes.clone(),
-        time_zone: facts.time_zone.clone(),
+        // It is in UTC.
+        time_zone: String::new(),
         disks: facts.disks.clone(),
         fsync: facts.fsync,
         ..Facts::default()

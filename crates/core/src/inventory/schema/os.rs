@@ -16,7 +16,8 @@ pub const OS_DISK: Key = Key {
 pub static OS: Section = Section {
     what: "`os`",
     path: "os",
-    doc: "Changes to these keys do not affect machines that are already installed. They apply to the next installation.",
+    doc: "Changes to these keys do not affect machines that are already installed. They apply to the next installation; \
+        `systemSize` only where no data partition is kept.",
     keys: &[
         Key {
             name: "release",
