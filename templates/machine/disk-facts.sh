@@ -67,10 +67,13 @@ about_own_system() {
         removable=$line
         attribute "$disk" ro
         read_only=$line
-        # Of SATA and SCSI: their vital product data, behind four bytes.
-        attribute "$disk" device/serial serial ||
-            line=$(dd "if=/sys/block/$disk/device/vpd_pg80" bs=1 skip=4 count=128 2> /dev/null | tr -d '\000' | sed 's/^ *//; s/ *$//') || line=
+        attribute "$disk" device/serial serial
         serial=$line
+        # Of SATA and SCSI: their vital product data, behind four bytes.
+        page=/sys/block/$disk/device/vpd_pg80
+        if [ -z "$serial" ] && [ -r "$page" ]; then
+            serial=$(dd "if=$page" bs=1 skip=4 count=128 2> /dev/null | tr -cd '[:print:]' | sed 's/^ *//; s/ *$//')
+        fi
         attribute "$disk" wwid device/wwid
         wwid=$line
         attribute "$disk" device/type
