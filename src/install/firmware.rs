@@ -12,6 +12,8 @@ use super::kernel;
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
 /// Behind the names of variables that the specification defines.
 const GLOBAL: &str = "-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// What Debian's GRUB calls its entry, and looks for its configuration in a folder of that name.
+pub const DEBIAN: &str = "debian";
 /// Kept without power, for the firmware's own services and the system's.
 const ATTRIBUTES: u32 = 7;
 /// Of efivarfs: a file can't be deleted by mistake (`FS_IMMUTABLE_FL` of the kernel's include/uapi/linux/fs.h).

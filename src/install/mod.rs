@@ -208,7 +208,7 @@ fn done(screen: &Screen, medium: &Medium, machine: &Machine) -> Result<()> {
         .large("DONE", &[format!("{} is installed. Pull the stick out.", machine.name), "The machine then restarts by itself.".to_owned()]);
     let is_pulled = || Ok((!medium.is_plugged_in()).then_some(()));
     // A firmware that starts from a stick first would lead back here, each time.
-    match firmware::start_next(installer::INSTALLED) {
+    match firmware::start_next(firmware::DEBIAN) {
         Ok(true) => drop(until(PULLED_WITHIN, is_pulled)?),
         not => {
             let why = not.err().map_or_else(|| "the firmware has no boot entry for it".to_owned(), |error| format!("{error:#}"));

@@ -127,7 +127,7 @@ impl<'a> System<'a> {
 
     /// Fills the ESP, and makes an entry of the firmware.
     pub fn make_bootable(&self) -> Result<()> {
-        let values = json!({ "esp": self.partitions.esp, "system": self.partitions.system });
+        let values = json!({ "esp": self.partitions.esp, "system": self.partitions.system, "entry": super::firmware::DEBIAN });
         run(self.screen, &template::render("os/boot.sh", values)?)
     }
 

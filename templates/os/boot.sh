@@ -31,5 +31,5 @@ efibootmgr | sed -n 's/^Boot\([0-9A-F]\{4\}\)[* ] {{ installer.entry }}\([^-A-Za
     efibootmgr --quiet --delete-bootnum --bootnum "$entry" > /dev/null || :
 done
 # Last: entries of the firmware with this name are replaced.
-grub-install --target=x86_64-efi --efi-directory=/boot/efi --bootloader-id={{ installer.installed }} --uefi-secure-boot --force-extra-removable
+grub-install --target=x86_64-efi --efi-directory=/boot/efi --bootloader-id={{ entry }} --uefi-secure-boot --force-extra-removable
 umount /boot/efi

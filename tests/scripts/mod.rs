@@ -411,7 +411,7 @@ pub fn scripts() -> BTreeMap<String, String> {
     }
     for format_data in [true, false] {
         let system = serde_json::json!({
-            "name": "rarity", "user": "it's ada", "mac": "52:54:00:12:34:56", "updates": "security", "system": "/dev/nvme0n1p2", "esp": "/dev/nvme0n1p1",
+            "entry": "debian", "name": "rarity", "user": "it's ada", "mac": "52:54:00:12:34:56", "updates": "security", "system": "/dev/nvme0n1p2", "esp": "/dev/nvme0n1p1",
             "data": "/dev/nvme0n1p3", "format_data": format_data, "rejoins": format_data.then_some("0123456789abcdef"),
             "network": format_data.then(|| serde_json::json!({
                 "address": "192.168.1.12/24", "gateway": "192.168.1.1", "nameservers": ["192.168.1.1", "1.1.1.1"],

@@ -285,8 +285,6 @@ names! {
         /// Where the GRUB of that folder looks for its configuration, on the same file system.
         ESP_CONFIG: &str = "boot/grub/grub.cfg";
         ENTRY: &str = "hostler-install";
-        /// The firmware's entry of what it installed.
-        INSTALLED: &str = "debian";
         /// The machine's private host key, where it is not in the order.
         HOST_KEY: &str = "hostler/host_key";
     }

@@ -8,6 +8,7 @@ use super::own::LITTLE_DISK;
 use crate::facts::DiskFault;
 use crate::inventory::MachineName;
 use crate::plan::pod_network::Fault;
+use crate::protocol::systemd;
 use crate::words::{counted, for_seconds, in_days};
 
 /// Something that is wrong.
@@ -207,9 +208,9 @@ impl fmt::Display for Problem {
             Problem::NotNotified { machine, since } => {
                 match since {
                     Some(since) => write!(f, "{machine} has not been able to send notifications for {}", for_seconds(*since))?,
-                    None => write!(f, "the last scheduled run of hostler-notify on {machine} failed")?,
+                    None => write!(f, "the last scheduled run of {} on {machine} failed", systemd::NOTIFY)?,
                 }
-                f.write_str(": `journalctl -u hostler-notify` on that machine shows why")
+                write!(f, ": `journalctl -u {}` on that machine shows why", systemd::NOTIFY)
             }
             Problem::SnapshotInFuture { machine } => {
                 write!(f, "the newest snapshot on {machine} is dated in the future, so it is ignored")
