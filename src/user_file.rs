@@ -271,11 +271,7 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`]; it is too large, or not UTF-8.
 pub fn text(path: &Path) -> io::Result<String> {
-    let bytes = read(path, MOST_BYTES)?;
-    if bytes.len() > MOST_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is too large: the limit is {MOST_BYTES} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+    String::from_utf8(at_most(path, MOST_BYTES)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 /// As [`read`], a program, an image or an archive of them.
@@ -283,10 +279,13 @@ pub fn text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// As [`read`]; it is too large.
 pub fn whole(path: &Path) -> io::Result<Vec<u8>> {
-    let most = usize::try_from(MOST_ARTIFACT).unwrap_or(usize::MAX);
+    at_most(path, usize::try_from(MOST_ARTIFACT).unwrap_or(usize::MAX))
+}
+
+fn at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let bytes = read(path, most)?;
     if bytes.len() > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is too large: the limit is {MOST_ARTIFACT} bytes")));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is too large: the limit is {most} bytes")));
     }
     Ok(bytes)
 }

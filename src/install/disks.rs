@@ -31,8 +31,11 @@ pub fn names() -> Result<Vec<String>> {
 
 /// A file of the disk's folder, without spaces around it; `None` if it is empty or not there.
 fn text(disk: &str, file: &str) -> Option<String> {
-    let text = fs::read(Path::new(BLOCK).join(disk).join(file)).ok()?;
-    let text = String::from_utf8_lossy(&text);
+    trimmed(&fs::read(Path::new(BLOCK).join(disk).join(file)).ok()?)
+}
+
+fn trimmed(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -40,9 +43,7 @@ fn text(disk: &str, file: &str) -> Option<String> {
 /// The serial number of a SATA or SCSI disk: its vital product data, page 80h, behind four bytes.
 fn product_data(disk: &str) -> Option<String> {
     let page = fs::read(Path::new(BLOCK).join(disk).join("device/vpd_pg80")).ok()?;
-    let serial = String::from_utf8_lossy(page.get(4..)?);
-    let serial = serial.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    (!serial.is_empty()).then(|| serial.to_owned())
+    trimmed(page.get(4..)?)
 }
 
 /// All disks, except those without a medium that the kernel makes in advance. `boot_medium`: the one that the installer was started from.

@@ -27,8 +27,9 @@ nix::ioctl_write_ptr!(set_flags, b'f', 2, nix::libc::c_long);
 /// # Errors
 /// The firmware's variables can't be read or written.
 pub fn start_next(name: &str) -> Result<bool> {
-    let Some((_, number)) = entries(&mounted()?, name)?.into_iter().next() else { return Ok(false) };
-    let file = Path::new(VARIABLES).join(format!("BootNext{GLOBAL}"));
+    let folder = mounted()?;
+    let Some((_, number)) = entries(folder, name)?.into_iter().next() else { return Ok(false) };
+    let file = folder.join(format!("BootNext{GLOBAL}"));
     if file.exists() {
         changeable(&file)?;
     }
@@ -44,18 +45,18 @@ pub fn start_next(name: &str) -> Result<bool> {
 /// # Errors
 /// The firmware's variables can't be read, or one can't be deleted.
 pub fn forget(name: &str) -> Result<()> {
-    for (file, _) in entries(&mounted()?, name)? {
+    for (file, _) in entries(mounted()?, name)? {
         changeable(&file)?;
         fs::remove_file(&file).with_context(|| format!("the firmware boot entry `{name}` can't be deleted"))?;
     }
     Ok(())
 }
 
-fn mounted() -> Result<PathBuf> {
-    let folder = PathBuf::from(VARIABLES);
+fn mounted() -> Result<&'static Path> {
+    let folder = Path::new(VARIABLES);
     // Nothing is in it until it is mounted.
-    if fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none()) {
-        kernel::mount_new("efivarfs", &folder, "efivarfs")?;
+    if fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none()) {
+        kernel::mount_new("efivarfs", folder, "efivarfs")?;
     }
     Ok(folder)
 }

@@ -105,8 +105,8 @@ impl Edges {
     fn have_another_table(&self) -> bool {
         const ENTRIES: usize = 446;
         const PROTECTIVE: u8 = 0xee;
-        let kinds = (0..4).map(|entry| self.head[ENTRIES + 16 * entry + 4]);
-        self.head[510..512] == [0x55, 0xaa] && kinds.into_iter().any(|kind| kind != 0 && kind != PROTECTIVE)
+        let mut kinds = (0..4).map(|entry| self.head[ENTRIES + 16 * entry + 4]);
+        self.head[510..512] == [0x55, 0xaa] && kinds.any(|kind| kind != 0 && kind != PROTECTIVE)
     }
 
     /// Whether what looks like a header asks for no more entries, and no other ones, than tables have: their reader would allocate them all.
@@ -224,7 +224,7 @@ mod tests {
             // Whether or not the GPT at the beginning is still there.
             for from in [512, SIZE / 2] {
                 let mut other = disk.clone();
-                other[512..from.max(512)].fill(0);
+                other[512..from].fill(0);
                 other[at] = kind;
                 assert!(partitions(&mut Cursor::new(&mut other[..]), sector).is_none(), "{at}");
             }

@@ -81,8 +81,8 @@ pub fn of_disk(head: &[u8], tail: &[u8], partitions: Option<&[Partition]>) -> Co
     };
     if whole.is_none() {
         if partitions.is_empty() {
-            let outside = head.iter().skip(TABLE).chain(tail.iter().rev().skip(TABLE));
-            if outside.into_iter().all(|&byte| byte == 0) {
+            let mut outside = head.iter().skip(TABLE).chain(tail.iter().rev().skip(TABLE));
+            if outside.all(|&byte| byte == 0) {
                 return Content::Empty;
             }
             return Content::Data { parts: vec!["data of an unknown kind, outside its empty partition table".to_owned()], array: None };

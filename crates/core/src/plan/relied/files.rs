@@ -39,16 +39,9 @@ const NO_PAGE: &str = "the status page of films would have no port: this range m
 /// Values in the merged ClusterConfiguration with which a program would not start, or the workload would not.
 pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Deviation>) {
     for program in PROGRAMS {
-        let part = document.get(*program);
-        let mounts: Vec<&str> = part
-            .and_then(|part| part.get("extraVolumes"))
-            .and_then(Value::as_sequence)
-            .into_iter()
-            .flatten()
-            .filter_map(|volume| volume.get("mountPath")?.as_str())
-            .collect();
-        let volumes = part.and_then(|part| part.get("extraVolumes")).and_then(Value::as_sequence).into_iter().flatten();
-        for volume in volumes {
+        let list = |key: &str| document.get(*program).and_then(|part| part.get(key)).and_then(Value::as_sequence).into_iter().flatten();
+        let mounts: Vec<&str> = list("extraVolumes").filter_map(|volume| volume.get("mountPath")?.as_str()).collect();
+        for volume in list("extraVolumes") {
             let text = |key: &str| volume.get(key).and_then(Value::as_str).unwrap_or_default();
             let (name, to) = (text("name"), text("mountPath").trim_end_matches('/'));
             // The program itself is in a folder of its image.
@@ -57,8 +50,7 @@ pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Devia
                 found.push(Deviation::of_value(CLUSTER, &[program, "extraVolumes"], format!("{name}: {to}"), TAKEN));
             }
         }
-        let arguments = part.and_then(|part| part.get("extraArgs")).and_then(Value::as_sequence).into_iter().flatten();
-        for argument in arguments {
+        for argument in list("extraArgs") {
             let text = |key: &str| argument.get(key).and_then(Value::as_str).unwrap_or_default();
             let (name, value) = (text("name"), text("value"));
             let is_file = FILES.iter().any(|end| name.ends_with(end)) && value.starts_with('/');
