@@ -37,7 +37,7 @@ pub fn start_next(name: &str) -> Result<bool> {
     value.extend(number.to_le_bytes());
     // The firmware takes a variable in one write.
     let written = OpenOptions::new().write(true).create(true).truncate(false).open(&file).and_then(|mut file| file.write_all(&value));
-    written.context("the firmware does not take which system to start next").map(|()| true)
+    written.context("the firmware does not accept the choice of the system to start next (BootNext)").map(|()| true)
 }
 
 /// Deletes the entries of this name.
@@ -92,7 +92,7 @@ fn description(content: &[u8]) -> Option<String> {
 }
 
 fn changeable(file: &Path) -> Result<()> {
-    let what = || format!("{} can't be made changeable", file.display());
+    let what = || format!("the immutable flag of {} can't be cleared", file.display());
     let open = File::open(file).with_context(what)?;
     let mut now = 0;
     // SAFETY: the kernel reads and writes one number, which lives until both calls have returned.

@@ -4,6 +4,7 @@
 pub mod disks;
 mod erase;
 mod firmware;
+mod font;
 mod kernel;
 mod medium;
 mod screen;

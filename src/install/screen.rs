@@ -6,24 +6,28 @@ use std::io::Write;
 use hostler_core::install::letters::large;
 use hostler_core::visible::visible;
 
-/// The virtual terminal that is shown, and the first serial port.
-const TERMINALS: [&str; 2] = ["/dev/tty0", "/dev/ttyS0"];
+use super::font;
+use crate::report::wrap::wrapped;
 
+const INDENT: &str = "  ";
+
+/// Whatever of it there is: a machine may have neither.
 pub struct Screen {
-    terminals: Vec<File>,
+    /// The virtual terminal that is shown.
+    shown: Option<File>,
+    /// The first serial port.
+    serial: Option<File>,
 }
 
 impl Screen {
-    /// Whatever of it there is: a machine may have neither.
     pub fn open() -> Screen {
-        let open = |path: &&str| OpenOptions::new().write(true).open(path).ok();
-        Screen { terminals: TERMINALS.iter().filter_map(open).collect() }
+        let open = |path| OpenOptions::new().write(true).open(path).ok();
+        Screen { shown: open("/dev/tty0"), serial: open("/dev/ttyS0") }
     }
 
     fn write(&self, text: &str) {
-        for mut terminal in &self.terminals {
-            // A serial port that does not exist fails here.
-            let _ = terminal.write_all(text.as_bytes());
+        for terminal in [&self.shown, &self.serial].into_iter().flatten() {
+            put(terminal, text);
         }
     }
 
@@ -31,17 +35,19 @@ impl Screen {
         self.write(&format!("hostler: {}\r\n", visible(text)));
     }
 
-    /// Clears the screen and shows a word in large letters, with lines below.
+    /// Clears the screen and shows a word in large letters, with lines below, which are as large as they fit.
     pub fn large(&self, word: &str, lines: &[String]) {
-        let mut text = "\x1b[2J\x1b[H\r\n".to_owned();
-        for row in large(word) {
-            text.push_str(&format!("  {row}\r\n"));
+        let lines = lines.iter().map(|line| visible(line).into_owned());
+        let all: Vec<String> = [String::new()].into_iter().chain(large(word)).chain([String::new()]).chain(lines).collect();
+        let text = |columns| all.iter().map(|line| wrapped(INDENT, INDENT, line, columns)).collect::<Vec<_>>().join("\n") + "\n";
+        if let Some(shown) = &self.shown {
+            // The cursor stands below.
+            font::enlarge(shown, |columns| text(Some(columns)).lines().count() + 1);
+            put(shown, &cleared(&text(font::columns(shown))));
         }
-        text.push_str("\r\n");
-        for line in lines {
-            text.push_str(&format!("  {}\r\n", visible(line)));
+        if let Some(serial) = &self.serial {
+            put(serial, &cleared(&text(None)));
         }
-        self.write(&text);
     }
 
     pub fn failed(&self, reason: &str) {
@@ -50,4 +56,13 @@ impl Screen {
         lines.push("The installer has stopped. Switch the machine off, or press Ctrl-Alt-Del to restart it.".to_owned());
         self.large("FAILED", &lines);
     }
+}
+
+fn put(mut terminal: &File, text: &str) {
+    // A serial port that does not exist fails here.
+    let _ = terminal.write_all(text.as_bytes());
+}
+
+fn cleared(text: &str) -> String {
+    format!("\x1b[2J\x1b[H{}", text.replace('\n', "\r\n"))
 }

@@ -32,27 +32,33 @@ const PIECE: usize = 4 << 20;
 pub fn write_image(screen: &Screen, medium: &Medium, image: &Image, partitions: &Partitions) -> Result<()> {
     ensure!(image.size <= partitions.system_size, "the image ({}) is larger than the system's partition", quantity::size(image.size));
     let file = medium.file(&image.file)?;
-    // One byte more than there should be shows that it is too long.
-    let mut image_bytes = zstd::Decoder::new(BufReader::with_capacity(PIECE, file))?.take(image.size + 1);
     let mut to =
         OpenOptions::new().write(true).open(&partitions.system).with_context(|| format!("{} can't be opened", partitions.system))?;
+    let written = |done| screen.line(&format!("written {}", quantity::size_of(done, image.size)));
+    copy_image(file, &mut to, image, medium.again(), written)?;
+    to.sync_all().with_context(|| format!("{} can't be written", partitions.system))
+}
+
+/// `again`: what makes another attempt.
+fn copy_image(file: impl Read, to: &mut impl Write, image: &Image, again: &str, written: impl Fn(u64)) -> Result<()> {
+    // One byte more than there should be shows that it is too long.
+    let mut bytes = zstd::Decoder::new(BufReader::with_capacity(PIECE, file))?.take(image.size + 1);
     let (mut hash, mut done, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
     loop {
-        let read = fill(&mut image_bytes, &mut piece).context("the image can't be read")?;
+        let read = fill(&mut bytes, &mut piece).with_context(|| format!("the image can't be read, so {again}"))?;
         if read == 0 {
             break;
         }
         hash.update(&piece[..read]);
-        to.write_all(&piece[..read]).with_context(|| format!("{} can't be written", partitions.system))?;
+        to.write_all(&piece[..read]).context("the system's partition can't be written")?;
         if (done / PIECE as u64).is_multiple_of(16) {
-            screen.line(&format!("written {}", quantity::size_of(done, image.size)));
+            written(done);
         }
         done += read as u64;
     }
-    to.sync_all().with_context(|| format!("{} can't be written", partitions.system))?;
     let sum = hex(&hash.finalize());
     if done != image.size || sum != image.sha256 {
-        bail!("the image is damaged: its checksum is {}..., not {}...; {}", &sum[..12], &image.sha256[..12], medium.again());
+        bail!("the image is damaged: its checksum is {}..., not {}...; {again}", &sum[..12], &image.sha256[..12]);
     }
     Ok(())
 }
@@ -189,4 +195,41 @@ fn run(screen: &Screen, script: &str) -> Result<()> {
     let status = child.wait()?;
     ensure!(status.success(), "the new system can't be set up ({status}): {}", last.join("; "));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is cut, changed or added: such an image is never taken for the one that was ordered.
+    #[test]
+    fn only_the_whole_image_is_taken() {
+        let system: Vec<u8> = (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let image = Image { file: "system.img.zst".to_owned(), size: system.len() as u64, sha256: hex(&Sha256::digest(&system)) };
+        let packed = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+        let copied = |file: &[u8]| {
+            let mut to = Vec::new();
+            copy_image(file, &mut to, &image, "make the stick again", |_| {}).map(|()| to).map_err(|error| format!("{error:#}"))
+        };
+        let whole = packed(&system);
+        assert_eq!(copied(&whole).unwrap(), system);
+        let mut changed = system.clone();
+        changed[11_000_000] ^= 1;
+        let damaged = [
+            whole[..whole.len() / 2].to_vec(),
+            whole[..whole.len() - 1].to_vec(),
+            whole[..3].to_vec(),
+            Vec::new(),
+            packed(&changed),
+            packed(&system[..system.len() - 1]),
+            packed(&[system.as_slice(), &[0]].concat()),
+            // What follows the image is not the image.
+            [whole.clone(), packed(&[0])].concat(),
+            [&whole[..whole.len() / 2], &whole].concat(),
+        ];
+        for (at, file) in damaged.iter().enumerate() {
+            let why = copied(file).unwrap_err();
+            assert!(why.contains("make the stick again"), "{at}: {why}");
+        }
+    }
 }

@@ -117,7 +117,7 @@ before=$(written)
 row "a disk with a system is refused without --wipe; that uses the order up, also for a blank disk"
 make_stick "$inventory"
 start stick
-shows 600 "nvme0n1 is not empty: it has"
+shows 600 "nvme0n1 holds data, "
 shows 1 "a system that hostler installed"
 shows 10 "The installer has stopped."
 cut_power
@@ -126,7 +126,7 @@ grep -q '"failed"' <(mark)
 mv "$work/disk.erased" "$work/disk"
 before=$(written)
 start stick
-shows 600 "an earlier installation from this stick failed: nvme0n1 is not empty"
+shows 600 "an earlier installation from this stick failed: nvme0n1 holds data"
 shows_not "looking for disks"
 cut_power
 [ "$(written)" = "$before" ]

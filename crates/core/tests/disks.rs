@@ -189,7 +189,7 @@ fn each_refusal_names_the_disk_and_what_to_do() {
             vec![one.clone(), usb.clone()],
             &serial,
             Refusal::Ambiguous(serial.rule.clone(), vec!["nvme0n1".into(), "sda".into()]),
-            "nvme0n1, sda all have serial S1",
+            "nvme0n1 and sda both have serial S1",
         ),
         (vec![usb], &serial, Refusal::Unfit("sda".into(), Unfit::Usb), "a USB disk is never written to"),
         (vec![Disk { read_only: true, ..one.clone() }], &only, Refusal::ReadOnly("nvme0n1".into()), "nvme0n1 is read-only"),
@@ -215,7 +215,7 @@ fn each_refusal_names_the_disk_and_what_to_do() {
             vec![Disk { content: data(None), ..one }],
             &only,
             Refusal::Holds("nvme0n1".into(), data(None)),
-            "nvme0n1 is not empty: it has partition `Basic data` (500 GB, NTFS)",
+            "nvme0n1 holds data, partition `Basic data` (500 GB, NTFS)",
         ),
     ] {
         let refused = choose(&disks, wish).unwrap_err();
@@ -264,7 +264,7 @@ fn what_is_no_stick_is_said_with_the_disks_that_are() {
     assert_eq!(said(&both, "sdb1"), "sdb1 is not a whole disk: the USB disks are /dev/sdb");
     assert_eq!(said(&[built_in], "sdb"), "sdb is not a whole disk, and this computer has no USB disk");
     assert_eq!(said(&both, "nvme0n1"), "nvme0n1 is not a USB stick (NVMe), so nothing is written to it");
-    assert_eq!(said(&both, "sdb"), "sdb is not empty: it has films (exFAT)");
+    assert_eq!(said(&both, "sdb"), "sdb holds data, films (exFAT)");
     assert_eq!(said(&[Disk { users: vec!["/media/ada".to_owned()], ..stick }], "sdb"), "sdb is in use (/media/ada): unmount it first");
     assert!(matches!(stick::choose(&both, "sdb", 9 * GB, true), Err(NoStick::TooSmall(..))));
 }

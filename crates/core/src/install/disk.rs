@@ -7,6 +7,7 @@ use super::content::Content;
 use crate::inventory::DiskRule;
 use crate::quantity::size;
 use crate::visible::visible;
+use crate::words::and;
 
 /// A whole disk, as the kernel shows it in /sys/block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,17 +90,30 @@ impl fmt::Display for Bus {
     }
 }
 
+/// `0000:01:00.0`: domain, of four digits or, behind Intel's VMD, of more; bus, device and function.
+fn is_pci_address(part: &str) -> bool {
+    let hex =
+        |text: &str, least: usize, most: usize| (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let Some((slot, function)) = part.rsplit_once('.') else { return false };
+    match slot.split(':').collect::<Vec<_>>()[..] {
+        [domain, bus, device] => hex(domain, 4, 8) && hex(bus, 2, 2) && hex(device, 2, 2) && hex(function, 1, 1),
+        _ => false,
+    }
+}
+
 /// The name in /dev/disk/by-path of an NVMe or SATA disk in this folder of /sys/devices, as udev's path_id makes it. `port` is the SATA
 /// port's number on its controller, in `ata_port/ata*/port_no`.
 pub fn by_path(devices: &str, port: Option<u32>) -> Option<String> {
-    let parts: Vec<&str> = devices.split('/').collect();
-    let pci = |part: &&&str| part.len() == 12 && part.as_bytes()[4] == b':' && part.as_bytes()[7] == b':' && part.as_bytes()[10] == b'.';
-    let address = parts.iter().rfind(pci)?;
-    let name = parts.last()?;
+    let name = devices.rsplit('/').next()?;
+    // `pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0`: behind Intel's VMD, a controller has a domain of its own. udev names
+    // the last device of each domain.
+    let domains = devices.split("/pci").skip(1).filter_map(|domain| domain.split('/').rfind(|part| is_pci_address(part)));
+    let address: Vec<String> = domains.map(|address| format!("pci-{address}")).collect();
+    let address = Some(address.join("-")).filter(|address| !address.is_empty())?;
     if let Some(namespace) = name.strip_prefix("nvme").and_then(|rest| rest.rsplit_once('n')).map(|(_, namespace)| namespace) {
-        return Some(format!("pci-{address}-nvme-{namespace}"));
+        return Some(format!("{address}-nvme-{namespace}"));
     }
-    Some(format!("pci-{address}-ata-{}", port?))
+    Some(format!("{address}-ata-{}", port?))
 }
 
 impl Disk {
@@ -234,14 +248,17 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotFound(given) => write!(f, "no disk has {}: correct `disk` in the inventory", rule(given)),
             Refusal::Ambiguous(given, names) => {
-                write!(f, "{} all have {}: choose one with `disk: {{path: ...}}` in the inventory", names.join(", "), rule(given))
+                let all = if names.len() == 2 { "both" } else { "all" };
+                write!(f, "{} {all} have {}: choose one with `disk: {{path: ...}}` in the inventory", and(names), rule(given))
             }
             Refusal::Unfit(name, unfit) => write!(f, "{name} matches `disk`, but {unfit}: correct `disk` in the inventory"),
             Refusal::ReadOnly(name) => write!(f, "{name} is read-only: remove its write protection, or replace the disk"),
             Refusal::TooSmall(name, own, least) => {
                 write!(f, "{name} has only {}, less than `systemSize` ({}): reduce `systemSize`", size(*own), size(*least))
             }
-            Refusal::InUse(name, users) => write!(f, "{name} is in use by {}", users.join(", ")),
+            Refusal::InUse(name, users) => {
+                write!(f, "{name} is in use by {}: stop what uses it, or correct `disk` in the inventory", users.join(", "))
+            }
             Refusal::Member(name, array) => {
                 write!(
                     f,
@@ -252,7 +269,7 @@ impl fmt::Display for Refusal {
             Refusal::Holds(name, content) => {
                 write!(
                     f,
-                    "{name} is not empty: it has {content}; to erase it, create the stick again with `--wipe \
+                    "{name} holds data, {content}: to erase it, make the stick again with `--wipe \
                     MACHINE`"
                 )
             }
@@ -325,6 +342,11 @@ mod tests {
         let sata = "/sys/devices/pci0000:00/0000:00:17.0/ata3/host2/target2:0:0/2:0:0:0/block/sda";
         for (devices, port, path) in [
             ("/sys/devices/pci0000:00/0000:00:1d.0/0000:01:00.0/nvme/nvme0/nvme0n1", None, Some("pci-0000:01:00.0-nvme-1")),
+            (
+                "/sys/devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/nvme/nvme0/nvme0n1",
+                None,
+                Some("pci-0000:00:0e.0-pci-10000:e1:00.0-nvme-1"),
+            ),
             (sata, Some(1), Some("pci-0000:00:17.0-ata-1")),
             (sata, None, None),
             ("/sys/devices/virtual/block/dm-0", None, None),

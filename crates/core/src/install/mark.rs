@@ -39,7 +39,7 @@ pub fn turn(mark: Option<&[u8]>) -> Turn {
         Ok(Mark::Done) => Turn::Done,
         Ok(Mark::Failed { reason }) => Turn::Failed(reason),
         // It may have been `done`.
-        Err(_) => Turn::Failed("the stick's record of this machine can't be read: create the stick again".to_owned()),
+        Err(_) => Turn::Failed("the stick's record of this machine can't be read: make the stick again".to_owned()),
     }
 }
 

@@ -129,9 +129,10 @@ impl Order {
         let line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
         let file = &order.image.file;
         let plain = !file.is_empty() && !file.starts_with('.') && file.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        let wrong = if order.version != VERSION {
-            "version: create the stick again with this hostler"
-        } else if !is_id(&order.id) {
+        if order.version != VERSION {
+            return Err("the installation order is from another version of hostler: make the stick again".to_owned());
+        }
+        let wrong = if !is_id(&order.id) {
             "id"
         } else if !plain || !is_hex(&order.image.sha256, 64) || order.image.size == 0 {
             "image"
