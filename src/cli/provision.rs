@@ -1,6 +1,6 @@
 //! `hostler provision`: a stick that installs the machines of an inventory.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,14 @@ use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::install::order::{self, Order};
 use hostler_core::install::stick::{NoStick, choose};
-use hostler_core::inventory::{DiskRule, Inventory, MachineName, Os};
+use hostler_core::inventory::{DiskRule, Inventory, Machine, MachineName, Os};
 use hostler_core::quantity;
-use hostler_core::words::{counted, shell_word};
+use hostler_core::words::{and, counted, shell_word};
+use russh::keys::PublicKeyBase64;
 
 use super::arguments::{InventoryArgument, machine_named};
 use super::help;
+use crate::event::Event;
 use crate::install::disks;
 use crate::os::image::{self, Image};
 use crate::os::order::new_id;
@@ -26,18 +28,24 @@ use crate::workstation::task::task;
 
 /// Make a stick that installs Debian on the machines of the inventory
 ///
-/// The stick installs each machine that has a `mac:` and an empty disk, once, and leaves every other machine alone. The machines' host keys
-/// are generated now and added to known_hosts. The stick contains their private host keys: erase it afterwards.
+/// The stick installs each machine that has a `mac:` and an empty disk, once, and leaves every other machine alone. With names, the stick
+/// installs only these machines. The machines' host keys are generated now and added to known_hosts. The stick contains their private host keys: erase it afterwards.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("Make a stick for all machines", "hostler provision --usb /dev/sdX"),
         ("Make an image file, to copy it to a stick later", "hostler provision --usb stick.img"),
-        ("Also erase rainbowdash's disk, except for its data partition", "hostler provision --usb stick.img --wipe rainbowdash"),
+        (
+            "Make a stick for one machine that also erases its disk, except for its data partition",
+            "hostler provision rainbowdash --usb stick.img --wipe rainbowdash",
+        ),
     ],
     help::CAREFUL,
 ))]
 pub struct Arguments {
+    /// Names of machines in the inventory [default: all that have a `mac`]
+    #[arg(value_name = "MACHINE")]
+    machines: Vec<String>,
     #[command(flatten)]
     inventory: InventoryArgument,
     /// USB stick to write to, `/dev/sdX`, or the path of an image file to copy to a stick later
@@ -56,7 +64,8 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
     let os = section(&inventory)?;
-    let wipe = arguments.wipe.iter().map(|name| machine_named(&inventory, name)).collect::<Result<Vec<_>>>()?;
+    let named = |given: &[String]| given.iter().map(|name| machine_named(&inventory, name)).collect::<Result<BTreeSet<_>>>();
+    let (only, wipe) = (named(&arguments.machines)?, named(&arguments.wipe)?);
     let device = Device::of(&arguments.usb)?;
     let place = match &device {
         Some(device) => {
@@ -69,8 +78,11 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         }
         None => stick::may_replace(&arguments.usb)?,
     };
-    let planned = planned(&inventory, os, &wipe)?;
+    let planned = planned(&inventory, os, &chosen(&inventory, &only, &wipe)?, &wipe)?;
     let events = reporter.events();
+    if let Some(line) = locked_out(&os.authorized_keys, &planned).await {
+        events.send(Event::Warning { line });
+    }
     packages::install("making a stick", packages::STICK, &events).await?;
     let image = image::ready(&os.release, &events).await?;
     let known = order::Image::from(&image);
@@ -120,7 +132,7 @@ impl Device {
     /// There is no such device.
     fn of(usb: &Path) -> Result<Option<Device>> {
         let kind = usb.metadata().map(|metadata| metadata.file_type());
-        if kind.is_err() && usb.starts_with("/dev") {
+        if kind.is_err() && usb.starts_with("/dev") && !usb.starts_with("/dev/shm") {
             let message = format!("there is no device {}", usb.display());
             return Err(Failure::new(ExitStatus::Usage, message, "plug the stick in; `lsblk` lists all disks").into());
         }
@@ -170,31 +182,63 @@ impl Device {
     }
 }
 
-/// Users of Debian's base-passwd, and of packages of the image: none of them is made for a person.
-const DEBIANS_OWN: [&str; 24] = [
+/// Users and groups of Debian's base-passwd, and of packages of the image: none of them is made for a person, and a group of that name can't be
+/// made.
+const DEBIANS_OWN: &[&str] = &[
     "_apt",
+    "_ssh",
+    "adm",
+    "audio",
     "backup",
     "bin",
+    "cdrom",
+    "crontab",
     "daemon",
+    "dialout",
+    "dip",
+    "disk",
+    "fax",
+    "floppy",
     "games",
+    "input",
     "irc",
+    "kmem",
+    "kvm",
     "list",
     "lp",
     "mail",
     "man",
     "messagebus",
+    "netdev",
     "news",
     "nobody",
+    "nogroup",
+    "operator",
+    "plugdev",
     "polkitd",
     "proxy",
+    "render",
+    "sasl",
+    "sgx",
+    "shadow",
+    "src",
     "sshd",
+    "staff",
     "statd",
+    "sudo",
     "sync",
     "sys",
+    "systemd-journal",
     "systemd-network",
     "systemd-resolve",
     "systemd-timesync",
+    "tape",
+    "tty",
+    "users",
+    "utmp",
     "uucp",
+    "video",
+    "voice",
     "www-data",
 ];
 
@@ -206,22 +250,39 @@ struct Planned {
     key: russh::keys::PublicKey,
 }
 
-fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<Planned>> {
+/// The machines that the stick installs, with their MAC addresses. `only`: those that were named, if any were.
+///
+/// # Errors
+/// One that was named can't be installed, or is to be wiped but not installed.
+fn chosen<'a>(
+    inventory: &'a Inventory,
+    only: &BTreeSet<MachineName>,
+    wipe: &BTreeSet<MachineName>,
+) -> Result<Vec<(&'a MachineName, &'a Machine, &'a str)>> {
+    if let Some(name) = wipe.iter().find(|name| !only.is_empty() && !only.contains(*name)) {
+        let message = format!("`--wipe {name}` names a machine that the stick is not for");
+        return Err(
+            Failure::new(ExitStatus::Usage, message, format!("add {name} to the names of machines, or omit `--wipe {name}`")).into()
+        );
+    }
+    if let Some(name) = only.union(wipe).find(|name| inventory.machines.get(*name).is_some_and(|machine| machine.mac.is_none())) {
+        let message = format!("{name} has no `mac`, so the installer could not identify the machine");
+        let hint = "add its `mac` to the inventory: the installer shows the MAC address on the machine's screen";
+        return Err(Failure::new(ExitStatus::Usage, message, hint).into());
+    }
+    let all = inventory.machines.iter().filter(|(name, _)| only.is_empty() || only.contains(*name));
+    Ok(all.filter_map(|(name, machine)| Some((name, machine, machine.mac.as_deref()?))).collect())
+}
+
+fn planned(
+    inventory: &Inventory,
+    os: &Os,
+    chosen: &[(&MachineName, &Machine, &str)],
+    wipe: &BTreeSet<MachineName>,
+) -> Result<Vec<Planned>> {
     let folder = host_key::folder(&inventory.cluster.name)?;
     let mut planned = Vec::new();
-    for (name, machine) in &inventory.machines {
-        let Some(mac) = &machine.mac else {
-            if wipe.contains(name) {
-                let hint = "add its `mac` to the inventory: the installer shows the MAC address on the machine's screen";
-                return Err(Failure::new(
-                    ExitStatus::Usage,
-                    format!("{name} has no `mac`, so the installer could not identify the machine"),
-                    hint,
-                )
-                .into());
-            }
-            continue;
-        };
+    for &(name, machine, mac) in chosen {
         let target = Target::new(name.as_str(), &machine.address.to_string(), &machine.connection)?;
         if let Some(why) = &target.misconfigured {
             return Err(Failure::new(
@@ -234,15 +295,15 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
         }
         if DEBIANS_OWN.contains(&target.user.as_str()) {
             let hint = format!("set `user` of {name} to a different name, or to root");
-            let message = format!("{name}: Debian has a system user `{}`, so no one can log in as that user", target.user);
+            let message = format!("{name}: Debian has a user or a group `{}` of its own, so it can't be a person's user name", target.user);
             return Err(Failure::new(ExitStatus::Usage, message, hint).into());
         }
         let private = host_key::of(&folder, name)?;
         let key = private.public_key().clone();
         if target.host_key.as_ref().is_some_and(|pin| !pin.is(&key)) {
             let hint = format!(
-                "remove `hostKey` of {name} from the inventory, or remove its `mac` if the machine is not to be \
-                reinstalled"
+                "remove `hostKey` of {name} from the inventory or, if it is not to be installed, pass the names of the other machines: \
+                 `hostler provision MACHINE... --usb ...`"
             );
             return Err(Failure::new(
                 ExitStatus::Refused,
@@ -262,9 +323,22 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
             updates: os.updates,
             network: order::Network::of(&os.network, machine.address),
         };
-        planned.push(Planned { mac: mac.clone(), order, target, key });
+        planned.push(Planned { mac: mac.to_owned(), order, target, key });
     }
     Ok(planned)
+}
+
+/// A warning, if this computer has none of the keys that can log in: those of an example, for instance.
+async fn locked_out(authorized: &[String], planned: &[Planned]) -> Option<String> {
+    let mut without = Vec::new();
+    for one in planned {
+        let own: Vec<String> = ssh::own_keys(&one.target).await.iter().map(PublicKeyBase64::public_key_base64).collect();
+        if !authorized.iter().any(|line| line.split(' ').nth(1).is_some_and(|body| own.iter().any(|key| key == body))) {
+            without.push(one.order.name.to_string());
+        }
+    }
+    let which = and(&without);
+    (!without.is_empty()).then(|| format!("this computer has none of the keys in `authorizedKeys`, so hostler could not log in to {which}"))
 }
 
 fn disk(rule: &DiskRule) -> String {
@@ -297,10 +371,12 @@ fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, plann
         };
         text += &format!("  {} ({}): on {disk}, {state}; {network}\n", one.order.name, one.mac);
     }
-    let others: BTreeMap<&MachineName, ()> =
-        inventory.machines.iter().filter(|(_, machine)| machine.mac.is_none()).map(|(name, _)| (name, ())).collect();
-    for name in others.keys() {
-        text += &format!("  {name}: not installed, because it has no `mac`\n");
+    let is_planned = |name: &MachineName| planned.iter().any(|one| one.order.name == *name);
+    for (name, machine) in inventory.machines.iter().filter(|(name, _)| !is_planned(name)) {
+        text += &match machine.mac {
+            None => format!("  {name}: not installed, because it has no `mac`\n"),
+            Some(_) => format!("  {name}: not installed, because it was not named\n"),
+        };
     }
     let file = file.display().to_string();
     if !is_device {

@@ -320,6 +320,21 @@ impl<'a> Authenticator<'a> {
     }
 }
 
+/// The public keys that this computer would offer to `target`: of its key files, and of the agent. A key whose public half can't be known
+/// without a passphrase is not among them.
+pub async fn own_keys(target: &Target) -> Vec<PublicKey> {
+    let mut keys: Vec<PublicKey> = target.identities.iter().filter_map(|path| key_file(path, &[]).ok()?.public).collect();
+    if let Some(socket) = target.agent.as_ref().filter(|_| !target.identities_only) {
+        let asked = async { AgentClient::connect_uds(socket).await?.request_identities().await };
+        let held = timeout(LISTED, asked).await.ok().and_then(Result::ok).unwrap_or_default();
+        keys.extend(held.into_iter().filter_map(|identity| match identity {
+            AgentIdentity::PublicKey { key, .. } => Some(key),
+            AgentIdentity::Certificate { .. } => None,
+        }));
+    }
+    keys
+}
+
 fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
     matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == public.key_data())
 }

@@ -22,6 +22,7 @@ mod target;
 mod turn;
 
 pub use access::{ATTEMPTS, Access, Limits, NewHostKeys};
+pub use auth::own_keys;
 pub use bounds::Bounds;
 pub use error::{ConnectError, Reason};
 pub use host_key::{Pin, fingerprint, known_ed25519};
