@@ -80,7 +80,7 @@ fn enough(pods: &Taken, room: &Room, problems: &mut Problems) {
     if machines > parts {
         let enough = counted(parts, "machine");
         let message =
-            format!("`podSubnet` {} is large enough for {enough} with a /{part} each, but the inventory has {machines}", pods.net);
+            format!("`podSubnet` {} is only large enough for {enough} with a /{part} each, but the inventory has {machines}", pods.net);
         let place = pods.place.unwrap_or(Place { line: 1, column: 1, length: 1 });
         problems.add(place, message, room.example("podSubnet", &pods.net));
     }
@@ -129,7 +129,7 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
             None
         }
         (Some(text), None) => {
-            let address = subnet::address(text, "vip: 192.168.1.10", "a VIP", problems)?;
+            let address = subnet::address(text, "vip: 192.168.1.10", "a VIP", subnet::CERTIFIED, problems)?;
             if let Some(machine) = machines.taken.iter().find(|machine| machine.net.addr() == address) {
                 let message = format!(
                     "the VIP {address} is the address of {}: use a free address, because the VIP moves between \

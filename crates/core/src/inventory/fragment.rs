@@ -296,7 +296,7 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
         let example = "containerd:\n  oom-score: |\n    version = 3\n    [plugins.'io.containerd.cri.v1.runtime']\n      restrict_oom_score_adj = true";
         let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let why = if name.text.ends_with(".toml") {
-            "hostler appends `.toml` itself".to_owned()
+            "omit `.toml`: hostler appends it".to_owned()
         } else if !name.text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.text.chars().all(letters) || name.text.len() > 100 {
             format!("`{}` is not a valid file name: use letters, digits, `-`, `_` and `.`, with a letter or digit first", shown(name.text))
         } else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::read::{Fields, Problems};
 use super::schema::INVENTORY;
-use super::{Connection, Inventory, cluster, connection, fragment, machine, notify, os, schema, transcode, tree};
+use super::{Connection, Inventory, cluster, conflict, connection, fragment, machine, notify, os, schema, transcode, tree};
 use crate::version::Versions;
 
 /// The error for a file that is not UTF-8 after its first `valid` bytes.
@@ -97,7 +97,7 @@ fn inventory(
     let ignore_preflight_errors = fragment::ignored(&fields, problems);
     let warnings = std::mem::take(&mut problems.warnings);
     (!machines.machines.is_empty()).then_some(())?;
-    Some(Inventory {
+    let inventory = Inventory {
         text: text.to_owned(),
         cluster: cluster?,
         machines: machines.machines,
@@ -111,5 +111,7 @@ fn inventory(
         os,
         versions: versions.cloned().unwrap_or_default(),
         warnings,
-    })
+    };
+    conflict::check(&inventory, problems);
+    Some(inventory)
 }

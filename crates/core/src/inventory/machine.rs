@@ -141,12 +141,13 @@ fn one(name: Text, node: &Node, sections: &Sections, problems: &mut Problems) ->
             problems.add(name.place, format!("{} has no address", shown(name.text)), format!("{}: 192.168.1.11", shown(name.text)));
             return None;
         };
-        let address = subnet::address(text, &format!("{}: 192.168.1.11", name.text), "a machine", problems)?;
+        let address = subnet::address(text, &format!("{}: 192.168.1.11", name.text), "a machine", subnet::CERTIFIED, problems)?;
         return Some(written(machine_name?, name.place, address, text.place));
     }
     let fields = Fields::read(node, name.place, &MACHINE, problems)?;
     let address = fields.text("address", problems);
-    let address = address.and_then(|text| Some((subnet::address(text, "address: 192.168.1.11", "a machine", problems)?, text.place)));
+    let address = address
+        .and_then(|text| Some((subnet::address(text, "address: 192.168.1.11", "a machine", subnet::CERTIFIED, problems)?, text.place)));
     let role = fields.choice("role", problems).map(|word| if word == "worker" { Role::Worker } else { Role::ControlPlane });
     let mut host = connection::read(&fields, problems);
     host.host_key = fields.get("hostKey", problems).and_then(|field| {

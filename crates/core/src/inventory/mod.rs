@@ -1,6 +1,7 @@
 //! The desired state: the user's YAML file, validated.
 
 mod cluster;
+mod conflict;
 mod connection;
 mod diagnostic;
 pub mod edit;

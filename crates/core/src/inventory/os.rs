@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::diagnostic::shown;
+use super::diagnostic::{Place, shown};
 use super::machine::Machines;
 use super::read::{Field, Fields, Problems, Text, at, text};
 use super::schema::{DISK, NETWORK, OS};
@@ -89,6 +89,9 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
     Some(Os { release, disk: disk?, system_size: system_size?, authorized_keys: keys?, updates, network: network? })
 }
 
+/// Why a gateway or a DNS server can't be given by name.
+const UNNAMED: &str = "an IP address, because no name can be looked up without it";
+
 fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option<Network> {
     if !matches!(field.node.data, Data::Mapping(_)) {
         let word = text(field.node).map(|text| text.text);
@@ -104,11 +107,11 @@ fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option
     let subnet = fields.text("subnet", problems).and_then(|text| Some((subnet::lan(text, problems)?, text.place)));
     let gateway = fields
         .text("gateway", problems)
-        .and_then(|text| Some((address(text, "gateway: 192.168.1.1", "the gateway", problems)?, text.place)));
+        .and_then(|text| Some((subnet::address(text, "gateway: 192.168.1.1", "the gateway", UNNAMED, problems)?, text.place)));
     let before = problems.found.len();
     let texts = fields.texts("nameservers", problems);
-    let mut nameservers: Vec<IpAddr> =
-        texts.iter().filter_map(|text| address(*text, "nameservers: [192.168.1.1]", "a DNS server", problems)).collect();
+    let server = |text: &Text| subnet::address(*text, "nameservers: [192.168.1.1]", "a DNS server", UNNAMED, problems);
+    let mut nameservers: Vec<IpAddr> = texts.iter().filter_map(server).collect();
     if let Some(field) = fields.get("nameservers", problems).filter(|_| texts.is_empty() && problems.found.len() == before) {
         problems.add(field.place, "`nameservers` is empty: add a DNS server, or omit the key to use the gateway", field.key.shown());
     }
@@ -116,7 +119,9 @@ fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option
     if !subnet.contains(&gateway) {
         problems.add(gateway_place, format!("the gateway {gateway} is not in the subnet {subnet}"), "");
     }
+    reserved(&subnet, gateway, "the gateway", gateway_place, problems);
     for (name, machine) in &machines.machines {
+        reserved(&subnet, machine.address, &format!("the address of {name}"), subnet_place, problems);
         if !subnet.contains(&machine.address) {
             let message = format!(
                 "the subnet {subnet} does not contain the address of {name}, {}: correct one of them, or write `network: dhcp`",
@@ -133,13 +138,17 @@ fn network(field: Field, machines: &Machines, problems: &mut Problems) -> Option
     (problems.found.len() == before).then_some(Network::Own(OwnNetwork { subnet, gateway, nameservers }))
 }
 
-/// An address that is no name's, whoever looks it up.
-fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
-    if text.text.parse::<IpAddr>().is_err() && text.text.parse::<IpNet>().is_err() {
-        problems.add(text.place, format!("`{}` is not an IP address", shown(text.text)), example);
-        return None;
-    }
-    subnet::address(text, example, whose, problems)
+/// Reports an address that no computer of the subnet can have.
+pub fn reserved(subnet: &IpNet, address: IpAddr, whose: &str, place: Place, problems: &mut Problems) {
+    let IpNet::V4(subnet) = subnet else { return };
+    let why = if address == subnet.network() {
+        "the first address of the subnet, which no computer can have"
+    } else if address == subnet.broadcast() {
+        "the broadcast address of the subnet"
+    } else {
+        return;
+    };
+    problems.add(place, format!("{whose} is {address}, {why} ({subnet})"), "");
 }
 
 /// A rule for the disk: of `os`, or of a machine.

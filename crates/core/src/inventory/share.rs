@@ -56,7 +56,7 @@ fn form(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let why = match host_and_port(host) {
         Some((_, Some(_))) => "has a port: omit it",
-        None if host.contains('@') => "has a user name or password, which NFS does not take: omit it",
+        None if host.contains('@') => "has a user name or password, which NFS does not use: omit it",
         None if host.ends_with(':') => "has a colon after its host: omit it",
         None => "has no host: write a DNS name or an IP address after `nfs://`",
         Some((server, None)) if is_own(server) => "refers to each machine itself: write the address of the server",

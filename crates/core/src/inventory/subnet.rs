@@ -9,8 +9,11 @@ use super::name;
 use super::read::{Problems, Text};
 use crate::words::and;
 
-/// The IP address of a computer; reports an error otherwise. `whose` is for the message.
-pub fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
+/// Why a machine or a VIP can't be given by name.
+pub const CERTIFIED: &str = "an IP address, because certificates contain the address and it must not change";
+
+/// The IP address of a computer; reports an error otherwise. `needs`, for the message about a name: as in "a VIP needs an IP address, because".
+pub fn address(text: Text, example: &str, whose: &str, needs: &str, problems: &mut Problems) -> Option<IpAddr> {
     let word = shown(text.text);
     let Ok(address) = text.text.parse::<IpAddr>() else {
         let why = if text.text.parse::<IpNet>().is_ok() {
@@ -20,10 +23,7 @@ pub fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) 
         } else if let Some(address) = without_leading_zeros(text.text) {
             format!("`{word}` has leading zeros, so some programs read it as octal: did you mean `{address}`?")
         } else if name::is_host(&text.text.to_ascii_lowercase()) && !matches!(text.text, "true" | "false" | "yes" | "no" | "null") {
-            format!(
-                "`{word}` is a name, but {whose} needs an IP address, because certificates contain the address and it must not change; \
-                 `getent hosts {word}` shows it"
-            )
+            format!("`{word}` is a name, but {whose} needs {needs}; `getent hosts {word}` shows it")
         } else {
             format!("`{word}` is not an IP address")
         };

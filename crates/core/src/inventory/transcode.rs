@@ -164,8 +164,8 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
         } else if !language::is_code(word) {
             // What is listed already is no way out.
             let near = language::suggest(word).filter(|code| texts.iter().all(|other| !language::same(other.text, code)));
-            let guess = near.map_or_else(String::new, |code| format!(": did you mean `{code}`?"));
-            let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(word));
+            let guess = near.map_or_else(String::new, |code| format!("; did you mean `{code}`?"));
+            let message = format!("`{}` is not a language code: write a lower-case ISO 639-2 code, such as `eng`{guess}", shown(word));
             problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |code| format!("languages: [{code}]")));
         } else if languages.iter().any(|other| language::same(other, word)) {
             problems.add(text.place, format!("duplicate language `{word}`"), "");
@@ -226,7 +226,9 @@ fn folders<'a>(
             "is empty, or begins or ends with a space"
         } else if name.text.starts_with('.') {
             "is hidden: it begins with `.`"
-        } else if name.text.contains('/') || name.text.chars().any(char::is_control) {
+        } else if name.text.chars().any(char::is_control) {
+            "contains a control character: remove it"
+        } else if name.text.contains('/') {
             "is a path: write only the name of a folder that is directly in `watch`"
         } else if name.text.len() > 255 {
             "is too long for a file name"
