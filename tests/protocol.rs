@@ -67,6 +67,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/lab/computer.rs", path::WORK, "this computer's own, where the lab remembers what it changed"),
     ("src/lab/state.rs", path::WORK, "as above"),
     ("crates/core/src/inventory/machine.rs", recorded::NODE, "taints of Kubernetes' own"),
+    ("crates/core/src/plan/relied/settings.rs", recorded::NODE, "a group of Kubernetes' own"),
     ("crates/core/src/inventory/fragment.rs", "", "sentences for a user, in a table that the compiler makes"),
     ("crates/core/src/inventory/schema.rs", "", "as above"),
 ];

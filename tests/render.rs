@@ -276,6 +276,9 @@ fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
             cluster("controllerManager", "bind-address", "0.0.0.0"),
             cluster("scheduler", "config", "/etc/kubernetes/scheduler.yaml"),
             cluster("etcd", "quota-backend-bytes", "8589934592"),
+            of(
+                "{ClusterConfiguration: {etcd: {local: {extraEnvs: [{name: ETCD_QUOTA_BACKEND_BYTES, value: '8589934592'}, {name: GOGC, value: '50'}]}}}}",
+            ),
             node("InitConfiguration", "v", "2 --max-pods=200"),
             of("{KubeletConfiguration: {featureGates: {NodeSwap: true}, maxPods: 200, serverTLSBootstrap: true}}"),
             of("{KubeletConfiguration: {tlsMinVersion: VersionTLS13}}"),
@@ -301,6 +304,13 @@ fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
             (cluster("scheduler", "no-such-flag", "x"), "kube-scheduler", "ClusterConfiguration.scheduler.extraArgs", "unknown flag"),
             (cluster("etcd", "no-such-flag", "x"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "not defined: -no-such-flag"),
             (cluster("etcd", "heartbeat-interval", "0"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "must be >0"),
+            (cluster("etcd", "discovery-srv", "example.org"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "discovery"),
+            (
+                of("{ClusterConfiguration: {etcd: {local: {extraEnvs: [{name: ETCD_HEARTBEAT_INTERVAL, value: '5000'}]}}}}"),
+                "etcd",
+                "ClusterConfiguration.etcd.local.extraEnvs",
+                "heartbeat-interval",
+            ),
             (
                 node("JoinConfiguration", "no-such-flag", "x"),
                 "kubelet",

@@ -25,6 +25,7 @@ struct Trial {
     fragment: Value,
     place: Vec<&'static str>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     /// The document that the program reads, with the inventory's fragment and without.
     document: Option<[String; 2]>,
 }
@@ -74,9 +75,9 @@ fn tried(program: &Program, trials: &[&Trial], bundle: &Bundle) -> Result<Option
             Ok(Some(format!("--config={}", file.display())))
         });
         let merged: Vec<String> = merged?.into_iter().chain(trial.arguments.iter().cloned()).collect();
-        let said = program.objections(&path, &merged)?;
+        let said = program.objections(&path, &merged, &trial.environment)?;
         // Without the fragment it may have objections, too: to this computer.
-        let usual = if said.is_empty() { Vec::new() } else { program.objections(&path, &Vec::from_iter(plain?))? };
+        let usual = if said.is_empty() { Vec::new() } else { program.objections(&path, &Vec::from_iter(plain?), &[])? };
         let about: Vec<String> = said.into_iter().filter(|error| !usual.contains(error) && !is_about_this_computer(error)).collect();
         if !about.is_empty() {
             let said = about.join(", ");
@@ -100,7 +101,8 @@ fn trials(inventory: &Inventory) -> Result<Vec<Trial>> {
     ] {
         if !fragment.is_empty() {
             let fragment = Value::Mapping(fragment.clone());
-            trials.push(Trial { program, fragment, place: vec![kind], arguments: Vec::new(), document: Some(document.clone()) });
+            let (arguments, environment) = (Vec::new(), Vec::new());
+            trials.push(Trial { program, fragment, place: vec![kind], arguments, environment, document: Some(document.clone()) });
         }
     }
     let node: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
@@ -115,8 +117,17 @@ fn trials(inventory: &Inventory) -> Result<Vec<Trial>> {
         let arguments = arguments(list, is_kubelet);
         if !arguments.is_empty() {
             let document = is_kubelet.then(|| [kubelet[1].clone(), kubelet[1].clone()]);
-            trials.push(Trial { program, fragment: list.clone(), place, arguments, document });
+            trials.push(Trial { program, fragment: list.clone(), place, arguments, environment: Vec::new(), document });
         }
+    }
+    // etcd alone takes its settings from there, too.
+    let etcd = fragments.cluster.get("etcd").and_then(|etcd| etcd.get("local"));
+    if let Some(list) = etcd.and_then(|local| local.get("extraEnvs")) {
+        let place = vec!["ClusterConfiguration", "etcd", "local", "extraEnvs"];
+        let arguments = etcd.and_then(|local| local.get("extraArgs")).map_or_else(Vec::new, |list| arguments(list, false));
+        let variable = |entry: &Value| Some((entry.get("name")?.as_str()?.to_owned(), entry.get("value")?.as_str()?.to_owned()));
+        let environment: Vec<_> = list.as_sequence().into_iter().flatten().filter_map(variable).collect();
+        trials.push(Trial { program: &ETCD, fragment: list.clone(), place, arguments, environment, document: None });
     }
     Ok(trials)
 }

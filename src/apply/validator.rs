@@ -67,7 +67,12 @@ pub const SCHEDULER: Program = Program {
 pub const ETCD: Program = Program {
     name: "etcd",
     image: Some(Component::Etcd),
-    base: &[],
+    base: &[
+        "--name=one",
+        "--initial-advertise-peer-urls=https://192.0.2.1:2380",
+        "--initial-cluster=one=https://192.0.2.1:2380",
+        "--advertise-client-urls=https://192.0.2.1:2379",
+    ],
     // It opens the files of its log first.
     stop: &["--data-dir=/dev/null/none", "--log-outputs=stderr"],
     ends_with: &["not a directory"],
@@ -109,14 +114,14 @@ impl Program {
         }
     }
 
-    /// What the program at `path` says about `arguments`, one error each.
+    /// What the program at `path` says about `arguments` and variables of its environment, one error each.
     ///
     /// # Errors
     /// It does not run on this computer, or it does not end.
-    pub fn objections(&self, path: &Path, arguments: &[String]) -> Result<Vec<String>> {
+    pub fn objections(&self, path: &Path, arguments: &[String], environment: &[(String, String)]) -> Result<Vec<String>> {
         let mut command = Command::new(path);
         command.arg0(self.name).args(self.base).args(arguments).args(self.stop);
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn()?;
         let process = Pid::from_raw(child.id().cast_signed());
         let (sender, output) = mpsc::channel();

@@ -170,10 +170,19 @@ impl May {
             May::Be(default) if is_flag => values.iter().all(|value| value.as_str() == Some(*default)),
             May::Be(default) => matches!((values, serde_yaml::from_str::<Value>(default)), ([one], Ok(default)) if *one == default),
             May::List { with, without } => {
-                let items: Vec<&str> = values.iter().filter_map(Value::as_str).flat_map(|list| list.split(',')).map(str::trim).collect();
-                with.iter().all(|item| items.contains(item)) && !without.iter().any(|item| items.contains(item))
+                let items: Vec<String> = values.iter().filter_map(Value::as_str).flat_map(|list| list.split(',')).map(item).collect();
+                let has = |wanted: &&str| items.iter().any(|item| item == wanted);
+                with.iter().all(has) && !without.iter().any(has)
             }
         }
+    }
+}
+
+/// An item of a list; `apps/v1=f` is `apps/v1=false`, as Go's strconv.ParseBool has it.
+fn item(text: &str) -> String {
+    match text.trim().split_once('=') {
+        Some((name, "0" | "f" | "F" | "FALSE" | "False")) => format!("{name}=false"),
+        _ => text.trim().to_owned(),
     }
 }
 

@@ -48,6 +48,10 @@ const NO_NAMESERVERS: &str = "CoreDNS would not start: write the absolute path o
 const NOT_PULLED: &str =
     "pods would not start: hostler sends the images itself, but with this policy kubelet would ask a registry for them first";
 const TOO_SLOW_RUNTIME: &str = "kubelet would give up on requests that take containerd longer, such as starting a pod: allow at least 30s";
+/// Bytes.
+const SYSTEM: f64 = 1024.0 * 1024.0 * 1024.0;
+const TOO_SMALL_A_SYSTEM: &str = "sshd, containerd and kubelet would together be limited to the memory that is reserved: reserve at least 1Gi, or leave \
+     the reserve out of `enforceNodeAllocatable`";
 const NEGATIVE: &str = "kubelet would not start, or would never wait: a duration can't be negative";
 
 const CHOICES: &[Choice] = &[
@@ -116,8 +120,8 @@ const CHOICES: &[Choice] = &[
     Choice {
         key: "allowedUnsafeSysctls",
         fits: |value| value.as_sequence().into_iter().flatten().filter_map(Value::as_str).all(is_of_a_pod),
-        why: "kubelet would not start: only settings that each pod has for itself can be allowed, below `net.`, `kernel.shm`, \
-            `kernel.msg`, `kernel.sem` and `fs.mqueue.`, such as `net.core.somaxconn` or `net.*`",
+        why: "kubelet would not start: only namespaced sysctls can be allowed, below `net.`, `kernel.shm`, `kernel.msg`, \
+            `kernel.sem` and `fs.mqueue.`, such as `net.core.somaxconn` or `net.*`",
     },
 ];
 
@@ -150,6 +154,12 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
         let named = enforced.is_some_and(|parts| parts.iter().any(|other| other.as_str().is_some_and(|other| other.starts_with(part))));
         if named && !group.is_empty() && !SLICES.contains(&group.trim_start_matches('/')) {
             add(key, NO_CGROUP);
+        }
+        // Its name without `Cgroup`.
+        let memory = key.strip_suffix("Cgroup").and_then(|reserve| document.get(reserve)?.get("memory")?.as_str()).and_then(quantity);
+        let limits = enforced.is_some_and(|parts| parts.iter().any(|other| other.as_str() == Some(part)));
+        if limits && !group.is_empty() && memory.is_some_and(|memory| memory < SYSTEM) {
+            add(key, TOO_SMALL_A_SYSTEM);
         }
     }
     for (key, value) in document.as_mapping().into_iter().flatten() {
@@ -229,6 +239,14 @@ mod tests {
             (
                 "{enforceNodeAllocatable: [pods, system-reserved], systemReservedCgroup: /system.slice}",
                 "{enforceNodeAllocatable: [pods, kube-reserved], kubeReservedCgroup: /kube}",
+            ),
+            (
+                "{enforceNodeAllocatable: [pods, system-reserved], systemReservedCgroup: /system.slice, systemReserved: {memory: 2Gi}}",
+                "{enforceNodeAllocatable: [pods, system-reserved], systemReservedCgroup: /system.slice, systemReserved: {memory: 50Mi}}",
+            ),
+            (
+                "{enforceNodeAllocatable: [pods, kube-reserved-compressible], kubeReservedCgroup: /system.slice, kubeReserved: {memory: 50Mi}}",
+                "{enforceNodeAllocatable: [pods, kube-reserved], kubeReservedCgroup: /system.slice, kubeReserved: {memory: 50Mi}}",
             ),
             ("{kubeReservedCgroup: /kube, syncFrequency: 1m}", "syncFrequency: -1s"),
             ("allowedUnsafeSysctls: [net.core.somaxconn, 'net/*', kernel.msg*]", "allowedUnsafeSysctls: [vm.swappiness]"),

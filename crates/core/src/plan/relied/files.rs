@@ -13,11 +13,15 @@ const PROGRAMS: &[&str] = &["apiServer", "controllerManager", "scheduler"];
 const FILES: &[&str] = &["file", "config", "cert-key"];
 /// What kubeadm mounts into these pods.
 const MOUNTED: &[&str] = &[paths::PKI, "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates"];
+/// Folders that are wiped with a control plane, in which users may think of keeping such files.
+const WIPED: &[&str] = &[paths::KUBERNETES, paths::KUBELET, paths::ETCD];
 /// What the API server takes for Services of type NodePort, unless told.
 const NODE_PORTS: (u16, u16) = (30000, 32767);
 
 const NOT_MOUNTED: &str = "the program would not find the file: its pod mounts only kubeadm's own files; mount the folder with \
     `extraVolumes`";
+const NOT_KEPT: &str = "a rebuilt or new control plane would not have the file: hostler wipes this folder, and sends no such file; keep it in \
+    another folder, such as /etc/kube-apiserver, and mount that with `extraVolumes`";
 const TAKEN: &str = "the program would not find its own files: kubeadm mounts other folders under these names and paths";
 
 /// Names of the volumes that kubeadm gives these pods: one of the inventory with the same name replaces it.
@@ -34,13 +38,14 @@ const VOLUMES: &[&str] = &[
     "flexvolume-dir",
 ];
 
-const NO_PAGE: &str = "the status page of films would have no port: this range must contain `transcode.page.nodePort`, by default 30080";
+const NO_PAGE: &str = "the status page would have no port: this range must contain `transcode.page.nodePort`, by default 30080";
 
 /// Values in the merged ClusterConfiguration with which a program would not start, or the workload would not.
 pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Deviation>) {
     for program in PROGRAMS {
         let list = |key: &str| document.get(*program).and_then(|part| part.get(key)).and_then(Value::as_sequence).into_iter().flatten();
-        let mounts: Vec<&str> = list("extraVolumes").filter_map(|volume| volume.get("mountPath")?.as_str()).collect();
+        let ends = |volume: &'_ Value| Some((volume.get("mountPath")?.as_str()?.to_owned(), volume.get("hostPath")?.as_str()?.to_owned()));
+        let mounts: Vec<(String, String)> = list("extraVolumes").filter_map(ends).collect();
         for volume in list("extraVolumes") {
             let text = |key: &str| volume.get(key).and_then(Value::as_str).unwrap_or_default();
             let (name, to) = (text("name"), text("mountPath").trim_end_matches('/'));
@@ -54,9 +59,13 @@ pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Devia
             let text = |key: &str| argument.get(key).and_then(Value::as_str).unwrap_or_default();
             let (name, value) = (text("name"), text("value"));
             let is_file = FILES.iter().any(|end| name.ends_with(end)) && value.starts_with('/');
-            let is_there = MOUNTED.iter().chain(&mounts).any(|mount| within(value, mount.trim_end_matches('/')));
-            if is_file && !is_there {
-                found.push(Deviation::of_value(CLUSTER, &[program, "extraArgs"], format!("{name}: {value}"), NOT_MOUNTED));
+            let why = match on_machine(value, &mounts) {
+                None => NOT_MOUNTED,
+                Some(path) if WIPED.iter().any(|folder| within(&path, folder)) => NOT_KEPT,
+                Some(_) => continue,
+            };
+            if is_file {
+                found.push(Deviation::of_value(CLUSTER, &[program, "extraArgs"], format!("{name}: {value}"), why));
             }
         }
     }
@@ -67,6 +76,15 @@ pub fn deviations(document: &Value, inventory: &Inventory, found: &mut Vec<Devia
         let setting = format!("service-node-port-range: {from}-{to} without {}", films.page_port);
         found.push(Deviation::of_value(CLUSTER, API, setting, NO_PAGE));
     }
+}
+
+/// The path on the machine of a path in a program's pod; none: nothing is mounted there. `mounts`: in the pod, and on the machine.
+fn on_machine(path: &str, mounts: &[(String, String)]) -> Option<String> {
+    let of_inventory = mounts.iter().find_map(|(to, from)| {
+        let rest = path.strip_prefix(to.trim_end_matches('/')).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some(format!("{}{rest}", from.trim_end_matches('/')))
+    });
+    of_inventory.or_else(|| MOUNTED.iter().any(|folder| within(path, folder)).then(|| path.to_owned()))
 }
 
 #[cfg(test)]
@@ -105,6 +123,10 @@ mod tests {
         assert_eq!([count(&format!("{plain}{films}"), range), count(&format!("{plain}{films}"), "{}")], [1, 0]);
         assert_eq!(count(plain, "apiServer: {extraArgs: [{name: tls-sni-cert-key, value: '/etc/a.crt,/etc/a.key'}]}"), 1);
         assert_eq!(count(plain, "scheduler: {extraArgs: [{name: config, value: /etc/scheduler.yaml}]}"), 1);
-        assert_eq!(count(plain, &format!("apiServer: {{extraArgs: [{{name: oidc-ca-file, value: {}/oidc.crt}}]}}", paths::PKI)), 0);
+        assert_eq!(count(plain, &format!("apiServer: {{extraArgs: [{{name: oidc-ca-file, value: {}/oidc.crt}}]}}", paths::PKI)), 1);
+        assert_eq!(count(plain, "apiServer: {extraArgs: [{name: oidc-ca-file, value: /etc/ssl/certs/oidc.crt}]}"), 0);
+        let kept = "apiServer: {extraArgs: [{name: audit-policy-file, value: /etc/audit/policy.yaml}], extraVolumes: [{name: a, hostPath: \
+                    /etc/kubernetes/audit/, mountPath: /etc/audit/}]}";
+        assert_eq!(count(plain, kept), 1, "it is wiped with the machine");
     }
 }

@@ -6,7 +6,7 @@ const NAME_KEY: &str = "the machine's name in `machines`";
 const CONFIGURATION: &str = "kubeadm.KubeletConfiguration";
 const HEALTH: &str = "kubeadm waits until kubelet answers at 127.0.0.1:10248";
 const ENDS: &str = "kubelet would exit by itself";
-const UNCHECKED: &str = "it would override kubelet's configuration, which hostler and kubelet can check only as a whole";
+const UNCHECKED: &str = "it would override kubelet's configuration without being checked";
 
 /// A flag, why it may not be set, and what to use instead.
 type Flag = (&'static str, &'static str, &'static str);

@@ -4,7 +4,7 @@
 use serde_yaml::Value;
 
 use super::quantities::{duration, quantity};
-use super::settings::{API, CLUSTER, ETCD, KUBELET, MANAGER};
+use super::settings::{API, CLUSTER, ETCD, KUBELET, MANAGER, SCHEDULER};
 use super::{At, Deviation};
 
 /// A flag with the least value that it may have; 0 stands for the program's own default.
@@ -22,7 +22,15 @@ const QUOTA: &str = "etcd would soon be full, and would then accept no changes: 
 
 const OBJECTS: &str = "etcd would reject the cluster's larger objects: allow at least 1572864 (1.5 MiB), as without this flag";
 
+const STREAMS: &str = "API servers would wait for each other's requests to etcd: allow at least 100";
+const RATE: &str = "controllers and pods would be minutes late: allow at least 5 requests per second, or set -1 for no limit";
+
 const LEAST: &[Least] = &[
+    Least { list: ETCD, flag: "max-concurrent-streams", read: quantity, least: 100.0, why: STREAMS },
+    Least { list: MANAGER, flag: "kube-api-qps", read: quantity, least: 5.0, why: RATE },
+    Least { list: MANAGER, flag: "kube-api-burst", read: quantity, least: 5.0, why: RATE },
+    Least { list: SCHEDULER, flag: "kube-api-qps", read: quantity, least: 5.0, why: RATE },
+    Least { list: SCHEDULER, flag: "kube-api-burst", read: quantity, least: 5.0, why: RATE },
     Least { list: ETCD, flag: "max-request-bytes", read: quantity, least: 1_572_864.0, why: OBJECTS },
     Least { list: API, flag: "max-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
     Least { list: API, flag: "max-mutating-requests-inflight", read: quantity, least: 50.0, why: REQUESTS },
@@ -76,7 +84,7 @@ mod tests {
             list.iter().rev().fold(arguments, |value, key| format!("{{{key}: {value}}}"))
         };
         for Least { list, flag: name, .. } in LEAST {
-            let [right, wrong] = if *name == "request-timeout" { ["1m0s", "1ms"] } else { ["8589934592", "1"] };
+            let [right, wrong] = if *name == "request-timeout" { ["1m0s", "1ms"] } else { ["8589934592", "0.5"] };
             assert_eq!([count(&flag(list, name, right), "{}"), count(&flag(list, name, wrong), "{}")], [0, 1], "{name}");
             assert_eq!(count(&flag(list, name, "0"), "{}"), 0, "{name}");
         }

@@ -6,19 +6,23 @@ use ipnet::IpNet;
 use serde_yaml::Value;
 
 use super::quantities::duration;
-use super::settings::{API, CLUSTER, MANAGER, PROXY, SCHEDULER};
+use super::settings::{API, CLUSTER, ETCD, MANAGER, PROXY, SCHEDULER};
 use super::{At, Deviation};
 use crate::inventory::{Cni, Inventory};
 
 const NOT_REACHED: &str =
     "API servers would not reach kubelets, as machines do not know each other's names: begin the list with `InternalIP`";
 const NOT_OWN: &str = "no machine but one has this address: set 127.0.0.1, 0.0.0.0, ::1 or ::";
+const NO_LEADER: &str = "the program would exit: the lease duration must be longer than the renew deadline, and that longer than 1.2 times the retry \
+     period";
+const NOBODY_WORKS: &str = "the controller would do nothing, or the program would exit: allow at least 1";
+const NEVER_SMALLER: &str = "etcd's database would grow until it is full: nothing else removes old revisions from it";
 const TOO_SHORT: &str = "kubelets' certificates would expire before they are approved, which is twice a day: allow at least 168h";
 const NO_DNS: &str =
     "`hostler up` would try to restore CoreDNS each time: to leave it out, set `InitConfiguration: {skipPhases: [addon/coredns]}`";
 const NO_PROXY: &str =
     "`hostler up` would try to restore kube-proxy each time: to leave it out, set `InitConfiguration: {skipPhases: [addon/kube-proxy]}`";
-const NO_PAGE: &str = "the status page of films could not be reached at a machine's address: add those of the machines, or leave it out";
+const NO_PAGE: &str = "the status page could not be reached at a machine's address: add those of the machines, or leave it out";
 const OUTLIVED: &str = "the cluster's authorities would expire before the certificates that they sign, and nothing renews an authority";
 
 const CONNECTIONS: &str =
@@ -47,6 +51,41 @@ pub fn deviations(cluster: &Value, proxy: &Value, inventory: &Inventory, found: 
         if let Some(address) = flag(list, "bind-address").filter(|address| !is_everyones(address)) {
             add(CLUSTER, list, format!("bind-address: {address}"), NOT_OWN);
         }
+    }
+    for list in [MANAGER, SCHEDULER] {
+        let seconds = |name: &'static str, default: f64| flag(list, name).and_then(|text| duration(&text)).unwrap_or(default);
+        let (lease, deadline, retry) = (
+            seconds("leader-elect-lease-duration", 15.0),
+            seconds("leader-elect-renew-deadline", 10.0),
+            seconds("leader-elect-retry-period", 2.0),
+        );
+        if lease <= deadline || deadline <= retry * 1.2 {
+            add(CLUSTER, list, format!("leader-elect: {lease}s, {deadline}s, {retry}s"), NO_LEADER);
+        }
+    }
+    let arguments = At::Path(MANAGER).values(cluster);
+    for (name, value) in arguments.first().and_then(Value::as_sequence).into_iter().flatten().flat_map(super::flags) {
+        if name.starts_with("concurrent-") && value.parse::<i64>().is_ok_and(|count| count < 1) {
+            add(CLUSTER, MANAGER, format!("{name}: {value}"), NOBODY_WORKS);
+        }
+    }
+    let compaction = "etcd-compaction-interval";
+    if let Some(text) = flag(API, compaction).filter(|text| duration(text) == Some(0.0)) {
+        add(CLUSTER, API, format!("{compaction}: {text}"), NEVER_SMALLER);
+    }
+    let metrics = "listen-metrics-urls";
+    let is_one = |url: &str| {
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').rsplit_once(':').map_or("", |(host, _)| host);
+        host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && !address.is_unspecified())
+    };
+    let several = inventory.control_planes().count() > 1;
+    if let Some(text) = flag(ETCD, metrics).filter(|text| several && text.split(',').any(is_one)) {
+        add(CLUSTER, ETCD, format!("{metrics}: {text}"), NOT_OWN);
+    }
+    if let Some(text) =
+        proxy.get("bindAddress").and_then(Value::as_str).filter(|text| text.parse::<IpAddr>().is_ok_and(|it| !it.is_unspecified()))
+    {
+        add(PROXY, &["bindAddress"], format!("bindAddress: {text}"), NOT_OWN);
     }
     let signed = "cluster-signing-duration";
     if let Some(text) = flag(MANAGER, signed).filter(|text| duration(text).is_some_and(|seconds| seconds < WEEK)) {
@@ -95,7 +134,7 @@ mod tests {
 
     #[test]
     fn each_value_that_would_not_work_is_found_and_its_neighbour_is_not() {
-        let plain = "machines: {a: {address: 10.1.0.1, role: control-plane}}\n";
+        let plain = "machines:\n  a: {address: 10.1.0.1, role: control-plane}\n";
         let films = "transcode: {inbox: 'nfs://10.1.0.9/films', library: 'nfs://10.1.0.9/plex', owner: {uid: 1000, gid: 100}, folders: {Movies: {}}}\n";
         let count = |cluster: &str, proxy: &str, more: &str| {
             let mut found = Vec::new();
@@ -113,6 +152,14 @@ mod tests {
             (flag("scheduler", "bind-address", "0.0.0.0"), flag("scheduler", "bind-address", "10.1.0.1")),
             (flag("controllerManager", "bind-address", "::1"), flag("controllerManager", "bind-address", "10.1.0.1")),
             (flag("controllerManager", "cluster-signing-duration", "8760h"), flag("controllerManager", "cluster-signing-duration", "24h")),
+            (flag("scheduler", "leader-elect-renew-deadline", "12s"), flag("scheduler", "leader-elect-renew-deadline", "1s")),
+            (
+                flag("controllerManager", "leader-elect-lease-duration", "1m"),
+                flag("controllerManager", "leader-elect-lease-duration", "5s"),
+            ),
+            (flag("controllerManager", "leader-elect-retry-period", "1s"), flag("controllerManager", "leader-elect-retry-period", "9s")),
+            (flag("controllerManager", "concurrent-job-syncs", "1"), flag("controllerManager", "concurrent-job-syncs", "0")),
+            (flag("apiServer", "etcd-compaction-interval", "10m"), flag("apiServer", "etcd-compaction-interval", "0s")),
             ("proxy: {disabled: false}".to_owned(), "proxy: {disabled: true}".to_owned()),
             ("dns: {}".to_owned(), "dns: {disabled: true}".to_owned()),
             ("caCertificateValidityPeriod: 43800h".to_owned(), "caCertificateValidityPeriod: 2h0m0s".to_owned()),
@@ -128,11 +175,17 @@ mod tests {
             ("conntrack: {min: 1}", 0),
             ("conntrack: {maxPerCore: 1, min: 1}", 1),
             ("nftables: {minSyncPeriod: 10s}", 0),
+            ("bindAddress: '::'", 0),
+            ("bindAddress: 10.1.0.1", 1),
             ("iptables: {minSyncPeriod: 1h}", 1),
             ("nftables: {minSyncPeriod: 1h}", 1),
         ] {
             assert_eq!(count("{}", text, ""), expected, "{text}");
         }
+        let metrics = |url: &str| format!("etcd: {{local: {{extraArgs: [{{name: listen-metrics-urls, value: '{url}'}}]}}}}");
+        let (everyones, one, two) =
+            (metrics("http://0.0.0.0:2381"), metrics("http://10.1.0.1:2381"), "  b: {address: 10.1.0.2, role: control-plane}\n");
+        assert_eq!([count(&everyones, "{}", two), count(&one, "{}", ""), count(&one, "{}", two)], [0, 0, 1]);
         let [right, wrong] = ["nodePortAddresses: [127.0.0.0/8, 10.1.0.0/16]", "nodePortAddresses: [127.0.0.0/8]"];
         assert_eq!([count("{}", right, films), count("{}", wrong, films), count("{}", wrong, "")], [0, 1, 0]);
         assert_eq!(count("{}", "nodePortAddresses: [primary]", films), 0);

@@ -31,6 +31,8 @@ const RESOURCES: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
 
 const THRESHOLD: &str =
     "kubelet would not start: an eviction threshold must be a signal with a quantity or a percentage, such as `memory.available: 200Mi`";
+const OF_WHAT_IS_FREE: &str =
+    "pods would be evicted all the time: an eviction threshold is what must stay free, not what may be used; set at most 50%";
 const RECLAIMED: &str =
     "kubelet would not start: a minimum reclaim must be a signal with a quantity or a percentage, such as `memory.available: 500Mi`";
 const GRACE: &str = "kubelet would not start: a grace period must be a signal with a duration, such as `memory.available: 1m30s`";
@@ -56,9 +58,14 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
     for map in MAPS {
         for (key, value) in document.get(map.key).and_then(Value::as_mapping).into_iter().flatten() {
             let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
-            if !map.keys.contains(&key) || !(map.fits)(text) {
-                found.push(Deviation::of_value(KUBELET, &[map.key, key], format!("{}.{key}: {text}", map.key), map.why));
-            }
+            let why = if !map.keys.contains(&key) || !(map.fits)(text) {
+                map.why
+            } else if ["evictionHard", "evictionSoft"].contains(&map.key) && is_most(text) {
+                OF_WHAT_IS_FREE
+            } else {
+                continue;
+            };
+            found.push(Deviation::of_value(KUBELET, &[map.key, key], format!("{}.{key}: {text}", map.key), why));
         }
     }
 }
@@ -75,6 +82,11 @@ fn without_grace(document: &Value, found: &mut Vec<Deviation>) {
 /// `0%` and `100%` turn a threshold off.
 fn is_threshold(text: &str) -> bool {
     percentage(text).unwrap_or_else(|| is_quantity(text) && text.bytes().any(|byte| matches!(byte, b'1'..=b'9')))
+}
+
+/// More than half, but not all, which turns the threshold off.
+fn is_most(text: &str) -> bool {
+    text.strip_suffix('%').and_then(|number| number.parse::<f32>().ok()).is_some_and(|number| number > 50.0 && number < 100.0)
 }
 
 fn is_reclaimed(text: &str) -> bool {
@@ -190,6 +202,17 @@ mod tests {
             let mut found = Vec::new();
             deviations(&serde_yaml::from_str(text).expect("YAML"), &mut found);
             assert_eq!(found.len(), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_not_most_of_what_there_is() {
+        for (text, count) in [("10%", 0), ("50%", 0), ("85%", 1), ("99.5%", 1), ("100%", 0), ("85Gi", 0)] {
+            for key in ["evictionHard: {nodefs.available", "evictionSoftGracePeriod: {pid.available: 1m}\nevictionSoft: {pid.available"] {
+                let mut found = Vec::new();
+                deviations(&serde_yaml::from_str(&format!("{key}: {text}}}")).expect("YAML"), &mut found);
+                assert_eq!(found.len(), count, "{key} {text}");
+            }
         }
     }
 

@@ -34,8 +34,8 @@ const ROLES: &str = "the modes Node and RBAC limit what kubelets and hostler's o
 const AGGREGATION: &str = "extension API servers identify kube-apiserver by the values that kubeadm sets";
 const LEADER: &str = "several control planes must not act at the same time";
 const LETS_IN: &str = "etcd would reject the certificates that kubeadm makes for API servers and members";
-const LOGS: &str = "a file in the pod of etcd would grow without limit";
-const PROBED: &str = "kubelet would restart the program again and again: it looks for it where kubeadm says, without credentials";
+const LOGS: &str = "etcd's log file would grow without limit";
+const PROBED: &str = "kubelet would keep restarting the program: its probes use kubeadm's port and path, without credentials";
 const COLLECTED: &str = "without it, nothing deletes the pods of deleted objects";
 pub const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
 pub const KERNEL: &str = "kubelet must set the kernel settings that it needs: with another value, it would not start unless they are \
@@ -103,6 +103,13 @@ const SERVED: &[&str] = &[
     "certificates.k8s.io/v1=false",
     "discovery.k8s.io/v1=false",
     "scheduling.k8s.io/v1=false",
+    "batch/v1=false",
+    "authentication.k8s.io/v1=false",
+    "authorization.k8s.io/v1=false",
+    "apiregistration.k8s.io/v1=false",
+    "networking.k8s.io/v1=false",
+    "node.k8s.io/v1=false",
+    "storage.k8s.io/v1=false",
 ];
 
 /// Controllers without which machines do not join, pods do not run or Services have no addresses, as `controllers` would turn them off.
@@ -123,6 +130,13 @@ const CONTROLLERS: &[&str] = &[
     "-certificatesigningrequest-approving-controller",
     "-root-ca-certificate-publisher-controller",
     "-clusterrole-aggregation-controller",
+    "-job-controller",
+    "-disruption-controller",
+    "-taint-eviction-controller",
+    "-service-cidr-controller",
+    "-persistentvolume-binder-controller",
+    "-persistentvolume-protection-controller",
+    "-persistentvolumeclaim-protection-controller",
     "-bootstrap-signer-controller",
     "-token-cleaner-controller",
     "-daemonset",
@@ -139,6 +153,11 @@ const CONTROLLERS: &[&str] = &[
     "-csrapproving",
     "-root-ca-cert-publisher",
     "-clusterrole-aggregation",
+    "-job",
+    "-disruption",
+    "-persistentvolume-binder",
+    "-pv-protection",
+    "-pvc-protection",
 ];
 
 pub const RELIED: &[Relied] = &[
@@ -208,13 +227,18 @@ pub const RELIED: &[Relied] = &[
         API,
         "enable-admission-plugins",
         &["NodeRestriction"],
-        &["AlwaysAdmit", "AlwaysDeny"],
-        "without it, one machine could act as any other node",
+        &["AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "ImagePolicyWebhook"],
+        "NodeRestriction keeps one machine from acting as another node; and no plugin may reject all pods, or images that are in no registry",
     ),
     list(API, "disable-admission-plugins", &[], &["NodeRestriction", "ServiceAccount", "Priority"], "hostler relies on this plugin"),
     list(API, "runtime-config", &[], SERVED, "hostler and kubeadm use this API"),
     same(API, "enable-garbage-collector", "true", COLLECTED),
-    same(API, "endpoint-reconciler-type", "lease", "pods reach API servers through the Service `kubernetes`, whose addresses it keeps"),
+    same(
+        API,
+        "endpoint-reconciler-type",
+        "lease",
+        "pods reach API servers through the Service `kubernetes`, whose endpoints the lease reconciler maintains",
+    ),
     same(API, "allow-privileged", "true", "the pod network and kube-proxy run as privileged pods"),
     flag(CLUSTER, API, "proxy-client-cert-file", FILES, ""),
     flag(CLUSTER, API, "proxy-client-key-file", FILES, ""),
