@@ -86,7 +86,7 @@ on twilightsparkle 'systemctl start hostler-renewal.service; journalctl -u hostl
 run 1 status -i "$inventory"
 says "hostler does not approve a request by "
 says "the request is for 10.77.0.13 and fluttershy"
-says "deletes it"
+says "find out which program made it"
 [ -z "$(on twilightsparkle "$admin"'kubectl get csr forged --output "jsonpath={.status}"' | tr -d '{}')" ]
 on twilightsparkle "$admin"'kubectl delete csr forged' > /dev/null
 
@@ -132,8 +132,8 @@ on twilightsparkle 'sed -i "s/--authorization-mode=Node,RBAC/--authorization-mod
 wait_for 120 "the API server to start with it" api_runs_with --authorization-mode=AlwaysAllow
 wait_for 60 "the API server" answers
 run 1 status -i "$inventory"
-says "changed on the machine: /etc/kubernetes/manifests/kube-apiserver.yaml"
-mends "changed on the machine: /etc/kubernetes/manifests/kube-apiserver.yaml"
+says "/etc/kubernetes/manifests/kube-apiserver.yaml was changed on the machine"
+mends "/etc/kubernetes/manifests/kube-apiserver.yaml was changed on the machine"
 api_runs_with --authorization-mode=Node,RBAC
 
 row "the flag is one that the API server does not know, and the scheduler's manifest was changed, too: both are written again"
@@ -153,7 +153,7 @@ mends "kubelet's flags were changed on the machine"
 on twilightsparkle "sed -i 's/\"\$/ --no-such-flag\"/' $flags && systemctl stop kubelet && $admin crictl pods --quiet | xargs crictl stopp > /dev/null && systemctl start kubelet"
 wait_for 60 "the API server to end" eval '! answers'
 run 1 status -i "$inventory"
-mends "changed on the machine: $flags"
+mends "$flags was changed on the machine"
 
 row "the group of admin.conf lost its rights: the API server is not called down, and up gives them back"
 on twilightsparkle "$admin kubectl delete clusterrolebinding kubeadm:cluster-admins" > /dev/null
@@ -168,6 +168,49 @@ says "hostler up"
 mends "restore the rights of admin.conf"
 on twilightsparkle 'ls -d /run/hostler/admin.* /etc/kubernetes/super-admin.conf 2> /dev/null || :' > "$work/out"
 [ ! -s "$work/out" ]
+
+row "a setting of etcd alone: etcd gets it, and a setting of the API server alone does not restart etcd"
+etcd_runs_with() { on twilightsparkle 'tr "\0" " " < "/proc/$(pgrep -x etcd)/cmdline"' 2> /dev/null | grep -q -e "$1"; }
+plain=$(cat "$inventory")
+sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    etcd: {local: {extraArgs: [{name: quota-backend-bytes, value: "4294967296"}]}}/' "$inventory"
+up
+etcd_runs_with '--quota-backend-bytes=4294967296'
+empty
+before=$(on twilightsparkle 'pgrep -x etcd')
+sed -i 's/^  ClusterConfiguration:$/&\n    apiServer: {extraArgs: [{name: event-ttl, value: 2h0m0s}]}/' "$inventory"
+up
+api_runs_with '--event-ttl=2h0m0s'
+[ "$(on twilightsparkle 'pgrep -x etcd')" = "$before" ]
+empty
+
+row "the CPU manager's policy changes: kubelet starts with the new one, and with the old one again"
+sed -i 's/^  KubeletConfiguration:$/&\n    cpuManagerPolicy: static\n    kubeReserved: {cpu: 200m}/' "$inventory"
+up
+for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" 'grep -q "\"policyName\":\"static\"" /var/lib/kubelet/cpu_manager_state'; done
+printf '%s\n' "$plain" > "$inventory"
+up
+etcd_runs_with '--data-dir'
+etcd_runs_with '--quota-backend-bytes=4294967296' && exit 1
+for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" 'grep -q "\"policyName\":\"none\"" /var/lib/kubelet/cpu_manager_state'; done
+empty
+
+row "settings with which containerd does not start, or does not serve kubelet: the machine goes on with the old ones, and no other gets the new ones"
+printf 'version = 3\n[metrics]\n  address = "bad:address:x"\n' > "$work/1.toml"
+printf 'version = 3\n[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]\n  base_runtime_spec = "/no/such.json"\n' > "$work/2.toml"
+for wrong in "$work"/[12].toml; do
+    { sed '/^containerd:$/,$d' <<< "$plain"; printf 'containerd:\n  own: |\n'; sed 's/^/    /' "$wrong"; sed -n '/^containerd:$/,$p' <<< "$plain" | tail -n +2; } > "$inventory"
+    run 1 up -i "$inventory" --yes
+    says "containerd does not work with its new configuration, so the previous one is back"
+    changed=0
+    for machine in twilightsparkle rainbowdash fluttershy; do
+        on "$machine" '/opt/hostler/current/bin/crictl info > /dev/null'
+        on "$machine" '! grep -rqs -e bad:address -e no/such.json /etc/containerd' || changed=1
+    done
+    [ "$changed" = 0 ]
+done
+printf '%s\n' "$plain" > "$inventory"
+up
+empty
 
 row "every certificate of the only control plane has expired: its own CA signs them anew"
 on twilightsparkle "$admin"'

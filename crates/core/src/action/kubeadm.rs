@@ -319,7 +319,7 @@ pub struct RenewControlPlane {
     pub config: String,
     /// What the API server's certificate must be valid for.
     pub names: Vec<String>,
-    /// etcd's manifest is not as kubeadm wrote it, and is written anew, too. Otherwise etcd is left alone.
+    /// etcd's manifest is not as kubeadm wrote it, and is written anew. Otherwise it is only if it would become another.
     pub etcd: bool,
     /// Of ClusterConfiguration as it was rendered.
     pub sha256: String,
