@@ -48,7 +48,7 @@ about_boot() {
     boot
     say boot "$boot"
     if [ -e /run/reboot-required ]; then
-        say reboot-due "$(stat -c %Y /run/reboot-required)" "$(sort -u /run/reboot-required.pkgs 2> /dev/null | head -n 3 | tr '\n' ' ')"
+        say reboot-due "$(stat -c %Y /run/reboot-required)" "$(sort -u /run/reboot-required.pkgs 2> /dev/null | head -n 3 | sed '$!s/$/,/' | tr '\n' ' ')"
     fi
     [ ! -e /run/systemd/container ] || return 0
     # What follows the numbers is the flavour: 6.8.0-45-generic. Another flavour is no newer one.
@@ -505,10 +505,10 @@ about_snapshots() {
     systemctl is-failed --quiet {{ systemd.snapshot }} && say snapshot-failed
     # The folder may be on a server that does not answer.
     # shellcheck disable=SC2016 # the inner shell's
-    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | grep -E "[0-9]{8}T[0-9]{6}Z[.]tar[.]gz([.]age)?\$" | while read -r name; do
+    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | grep -E "^$2-[0-9]{8}T[0-9]{6}Z[.]tar[.]gz([.]age)?\$" | while read -r name; do
         # One of a time to come is from before a wrong clock was set.
         time=$(stat -c %Y "$1/$name") && [ "$time" -le "$(($(date +%s) + 60))" ] && echo "$time" && break
-    done' sh "$snapshots" 2> /dev/null)
+    done' sh "$snapshots" "$(sed -n 's/^cluster=//p' {{ path.snapshot_script }} | tr -d "'")" 2> /dev/null)
     [ -z "$newest" ] || say snapshot "$newest"
     [ -e {{ path.snapshot_copy_script }} ] || return 0
     say snapshot-copied "$(stat -c %Y {{ path.snapshot_copied }} 2> /dev/null || echo 0)"

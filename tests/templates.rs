@@ -1,6 +1,6 @@
 //! Every script that hostler may run, as a machine would get it, is plain POSIX sh: shellcheck finds nothing in it and dash reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -114,12 +114,16 @@ fn what_is_the_users_in_etc_hosts_stays() {
     assert_eq!(hosts(&format!("{user}# hostler begin\n192.168.1.12 rarity\n{old}")), format!("{user}{block}"), "two begin, one ends");
 }
 
-/// Keeps a snapshot in a folder with this mode, where somebody has prepared files of the names it may take. The status, and what is there.
-fn kept_snapshot(mode: u32, recipients: &[&str], content: &str) -> (Output, Vec<(String, u32, String)>) {
+/// Keeps a snapshot in a folder with this mode, where somebody has prepared files of the names it may take. `theirs`: the folder, or that above it, that
+/// belongs to somebody else. The status, and what is there.
+fn kept_snapshot(mode: u32, recipients: &[&str], content: &str, theirs: Option<&str>) -> (Output, Vec<(String, u32, String)>) {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("to");
     fs::create_dir(&to).expect("a folder");
     fs::set_permissions(&to, fs::Permissions::from_mode(mode)).expect("it is ours");
+    if let Some(theirs) = theirs {
+        std::os::unix::fs::chown(folder.path().join(theirs), Some(65534), None).expect("root may");
+    }
     fs::write(folder.path().join("archive"), content).expect("a file");
     let seal = folder.path().join("hostler");
     fs::write(&seal, "#!/bin/sh\nread -r content\n[ \"$content\" = \"every key\" ] && printf %s \"$*: $content\"\n").expect("a file");
@@ -150,7 +154,7 @@ fn kept_snapshot(mode: u32, recipients: &[&str], content: &str) -> (Output, Vec<
 
 #[test]
 fn a_snapshot_is_root_s_alone_whoever_may_write_beside_it() {
-    let (output, found) = kept_snapshot(0o755, &[], "every key\n");
+    let (output, found) = kept_snapshot(0o755, &[], "every key\n", None);
     assert!(output.status.success(), "{output:?}");
     let keys: Vec<_> = found.iter().filter(|(_, _, content)| content == "seal-snapshot: every key").collect();
     assert!(matches!(keys.as_slice(), [(_, 0o600, _)]), "{found:?}");
@@ -159,24 +163,32 @@ fn a_snapshot_is_root_s_alone_whoever_may_write_beside_it() {
         "{found:?}"
     );
     for mode in [0o777, 0o775, 0o757] {
-        let (output, found) = kept_snapshot(mode, &[], "every key\n");
+        let (output, found) = kept_snapshot(mode, &[], "every key\n", None);
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("other users can write to"), "{output:?}");
         assert!(!found.iter().any(|(_, _, content)| content.contains("every key")), "{found:?}");
     }
-    let (output, _) = kept_snapshot(0o1777, &[], "every key\n");
+    let (output, _) = kept_snapshot(0o1777, &[], "every key\n", None);
     assert_eq!(output.status.success(), nix::unistd::geteuid().is_root(), "{output:?}");
+    // Whose folder it is, or one above it, can put another file in a file's place.
+    if nix::unistd::geteuid().is_root() {
+        for theirs in ["to", "."] {
+            let (output, found) = kept_snapshot(0o755, &[], "every key\n", Some(theirs));
+            assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("does not belong to root"), "{output:?}");
+            assert!(!found.iter().any(|(_, _, content)| content.contains("every key")), "{found:?}");
+        }
+    }
 }
 
 #[test]
 fn an_encrypted_snapshot_has_its_own_extension_and_one_that_is_not_whole_is_not_kept() {
-    let (output, found) = kept_snapshot(0o755, &["age1abc", "age1def"], "every key\n");
+    let (output, found) = kept_snapshot(0o755, &["age1abc", "age1def"], "every key\n", None);
     assert!(output.status.success(), "{output:?}");
     let kept: Vec<_> = found.iter().filter(|(name, ..)| name.ends_with(".tar.gz.age")).collect();
     assert!(
         matches!(kept.as_slice(), [(_, 0o600, content)] if content == "seal-snapshot --recipient age1abc --recipient age1def: every key"),
         "{found:?}"
     );
-    let (output, found) = kept_snapshot(0o755, &["age1abc"], "half\n");
+    let (output, found) = kept_snapshot(0o755, &["age1abc"], "half\n", None);
     assert!(!output.status.success(), "{output:?}");
     assert!(!found.iter().any(|(name, _, content)| name.ends_with(".age") || content.contains("seal")), "{found:?}");
     // Those of earlier days stay, as nothing replaces them.
@@ -504,5 +516,37 @@ fn a_word_survives_a_shell() {
         let quoted = hostler_core::template::quote(text).expect("no NUL");
         let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().expect("sh runs");
         assert_eq!(String::from_utf8_lossy(&out.stdout), text);
+    }
+}
+
+/// The API server must serve whatever hostler's manifests are made of.
+#[test]
+fn no_group_of_the_manifests_may_be_turned_off() {
+    fn groups(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                groups(&path, found);
+            } else {
+                let text = fs::read_to_string(&path).expect("a template");
+                let versions = text.lines().filter_map(|line| line.trim_start_matches(['-', ' ']).strip_prefix("apiVersion: "));
+                found.extend(
+                    versions.filter(|version| !version.contains("config.k8s.io") && !version.starts_with("kubeadm")).map(str::to_owned),
+                );
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    groups(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), &mut found);
+    assert!(found.len() > 4, "{found:?}");
+    for group in found {
+        for value in ["false", "0", "f"] {
+            let text = format!(
+                "machines: {{one: 10.0.0.1}}\nkubeadm: {{ClusterConfiguration: {{apiServer: {{extraArgs: [{{name: runtime-config, value: \"{group}={value}\"}}]}}}}}}\n"
+            );
+            let inventory = hostler_core::inventory::parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}"));
+            let said = hostler_core::plan::relied::deviations(&inventory).expect("templates fit");
+            assert_eq!(said.len(), 1, "{group}={value}");
+        }
     }
 }

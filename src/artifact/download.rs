@@ -117,6 +117,10 @@ pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&s
 async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task) -> Result<(), Ended> {
     let broke = |why: anyhow::Error| Ended::Interrupted(why.context(format!("the download of {address} was interrupted")));
     let local = |why: std::io::Error| Ended::Permanent(anyhow!(why).context(format!("{} can't be written", part.display())));
+    // A link would be written through, and opening a pipe blocks.
+    if fs::symlink_metadata(part).await.is_ok_and(|there| !there.is_file()) {
+        fs::remove_file(part).await.map_err(local)?;
+    }
     let have = fs::metadata(part).await.map_or(0, |metadata| metadata.len());
     let mut request = client.get(address);
     if have > 0 {

@@ -1,6 +1,7 @@
 # hostler's block in /etc/hosts; the rest of the file is the user's. Where the mark of its end was lost nobody knows how far it went:
 # then only lines for names that the new block has are taken for hostler's.
 new={{ path.hosts }}.hostler-new
+[ -e {{ path.hosts }} ] || echo '127.0.0.1 localhost' > {{ path.hosts }}
 head -c {{ block.size }} > "$new.block"
 {
     awk '

@@ -89,6 +89,9 @@ fn reaches_out(inventory: &Inventory) -> Vec<String> {
         if let Some(command) = &machine.connection.proxy_command {
             found.push(format!("runs `{}`", visible(command)));
         }
+        if let Some(jump) = &machine.connection.jump {
+            found.push(format!("logs in to {}", visible(jump)));
+        }
     }
     if let Some(films) = &inventory.transcode {
         for (token, server) in films.tokens.iter().zip(&films.settings.media_servers) {
