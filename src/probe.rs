@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hostler_core::words::counted;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -94,9 +95,9 @@ impl Probe {
         }
         if silent.is_empty() && missing.is_empty() && names.len() != self.expect {
             missing.push(format!(
-                "the number of names is too low: {} addresses answer with {} different names: {}",
+                "several probes answer with the same name: {} addresses, {}: {}",
                 self.expect,
-                names.len(),
+                counted(names.len(), "name"),
                 Vec::from_iter(names).join(", ")
             ));
         }
@@ -245,7 +246,7 @@ mod tests {
         let (one, other) = (answering("a", &[]).await, answering("a", &[]).await);
         assert_eq!(
             missing(2, Ok(vec![one, other]), Ok(vec![one])).await,
-            ["the number of names is too low: 2 addresses answer with 1 different names: a"]
+            ["several probes answer with the same name: 2 addresses, 1 name: a"]
         );
     }
 

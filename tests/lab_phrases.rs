@@ -25,7 +25,7 @@ const MOST: usize = 5;
 const UNKNOWN: [&str; 7] = ["lab", "coredns-", "inbox", "ash", "MB", "GB", "podSubnet"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 26] = [
+const ELSEWHERE: [&str; 25] = [
     "No bootable option or device was found",
     "Installing for",
     "gets no answer from {} through flannel.1: {} has sent",
@@ -45,12 +45,11 @@ const ELSEWHERE: [&str; 26] = [
     "the node is Ready done",
     "ClusterConfiguration is missing from the cluster",
     "KubeletConfiguration is missing from the cluster",
-    "CoreDNS: only",
-    "pods ready",
+    "pods are ready",
     "-n extraArgz",
     "expires in",
     "days ahead",
-    "key below",
+    "key under",
     "exceeded quota",
 ];
 

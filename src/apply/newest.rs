@@ -113,7 +113,7 @@ struct Expected<'a> {
 fn verified(content: Vec<u8>, expected: Expected<'_>) -> Result<(Vec<u8>, &'static str)> {
     let Expected { file, is_sealed, inventory, ca } = expected;
     let is_encrypted = age::needs(&content).is_some();
-    ensure!(is_encrypted == file.extension().is_some_and(|end| end == "age"), "its name says otherwise about its encryption");
+    ensure!(is_encrypted == file.extension().is_some_and(|end| end == "age"), "its name does not match whether it is encrypted");
     match (is_encrypted, is_sealed) {
         (true, true) => Ok((content, "encrypted")),
         (true, false) => bail!("it is encrypted, although the inventory has no `snapshots.recipients`"),

@@ -96,7 +96,7 @@ pub struct Create {
     /// Mirror: fetch https://HOST/PATH from URL/HOST/PATH, and images likewise
     #[arg(long, value_name = "URL", conflicts_with = "from_source")]
     mirror: Option<String>,
-    /// Accept files without a known published checksum, and images whose tag was moved since they were last pulled
+    /// Accept files without a known published checksum, and images whose tag has moved since they were last pulled
     #[arg(long, conflicts_with = "from_source")]
     allow_unpinned: bool,
     /// Static hostler binary for the machines, if their architecture differs from this computer's
@@ -226,11 +226,11 @@ fn listed(list: &PinList) -> String {
     for pins in &list.pins {
         let from = list
             .sum("kubelet", &pins.kubernetes)
-            .map_or_else(|| "none".to_owned(), |sum| format!("{} of {}{}", sum.source, sum.as_of, ago(sum.as_of, today)));
+            .map_or_else(|| "none".to_owned(), |sum| format!("{}, {}{}", sum.source, sum.as_of, ago(sum.as_of, today)));
         rows.push(row![pins.kubernetes, pins.etcd, pins.coredns, pins.containerd, from]);
     }
     let age = match list.as_of {
-        Some(day) => format!("versions released after {day}{} are not in the list", ago(day, today)),
+        Some(day) => format!("the list is from {day}{}; newer versions are not in it", ago(day, today)),
         None => "the list does not say when it was complete".to_owned(),
     };
     format!("{}{age}: `hostler bundle pins --update` adds a version\n", table(&rows))

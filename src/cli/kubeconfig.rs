@@ -45,7 +45,7 @@ pub struct Arguments {
     /// API server address to use from this computer, e.g. a tunnel [default: from the inventory]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = server)]
     server: Option<String>,
-    /// Person to give access [default: your user name on this computer]
+    /// Name of the person who gets access [default: your user name on this computer]
     #[arg(long, value_name = "NAME", value_parser = person)]
     user: Option<Person>,
     /// Revoke this person's access

@@ -351,7 +351,7 @@ async fn open(port: u16, page: u16, reporter: &Reporter) -> Result<()> {
     let films = InventoryFile::load(&lab::inventory_file()).ok().and_then(|file| file.inventory.transcode);
     let Some(films) = films else { return forward(listener, api).await };
     let (target, page) = listen(machine.address, films.page_port, page, "--page-port").await?;
-    reporter.result(&format!("http://{} is the status page of films ({target})", page.local_addr()?)).await;
+    reporter.result(&format!("http://{} is the status page ({target})", page.local_addr()?)).await;
     tokio::try_join!(forward(listener, api), forward(page, target))?;
     Ok(())
 }

@@ -41,7 +41,7 @@ pub struct Arguments {
     os: Option<Os>,
     #[command(flatten)]
     planning: Planning,
-    /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
+    /// Do not wait for films that are being encoded: they start over afterwards
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]

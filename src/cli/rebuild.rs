@@ -61,7 +61,7 @@ pub struct Arguments {
     /// With --os: reinstall all machines that do not have this system yet, one at a time, except for the only control plane
     #[arg(long, requires = "os", conflicts_with = "machine")]
     all: bool,
-    /// With --os: do not wait for films that are being encoded: they are encoded from the beginning afterwards
+    /// With --os: do not wait for films that are being encoded: they start over afterwards
     #[arg(long, requires = "os")]
     now: bool,
     /// Restore the only control plane from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]

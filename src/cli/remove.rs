@@ -39,7 +39,7 @@ pub struct Arguments {
     /// Afterwards erase the disk that its system is on, with all data on it, and power the machine off
     #[arg(long, conflicts_with = "dead")]
     erase: bool,
-    /// With --erase: do not wait for films that are being encoded: they are encoded from the beginning on another machine
+    /// With --erase: do not wait for films that are being encoded: they start over on another machine
     #[arg(long, requires = "erase")]
     now: bool,
     /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m

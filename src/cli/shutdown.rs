@@ -28,7 +28,7 @@ use crate::report::Reporter;
 pub struct Shutdown {
     #[command(flatten)]
     planning: Planning,
-    /// Do not wait for films that are being encoded: they are encoded from the beginning after the next `hostler start`
+    /// Do not wait for films that are being encoded: they start over after the next `hostler start`
     #[arg(long)]
     now: bool,
     /// Apply the plan without asking

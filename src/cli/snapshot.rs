@@ -238,7 +238,9 @@ fn said(objects: &Objects) -> String {
         text += &format!("\n! {} can't be read: {}", visible(resource), visible(why));
     }
     for (beginning, count) in objects.unknown.iter().take(MOST_SHOWN) {
-        text += &format!("\n! {} below {} in etcd: not part of any resource of this version", counted(*count, "key"), visible(beginning));
+        let belong = if *count == 1 { "in etcd belongs to no resource of" } else { "in etcd belong to no resource of" };
+        let keys = counted(*count, "key");
+        text += &format!("\n! {keys} under {} {belong} Kubernetes {}", visible(beginning), objects.kubernetes);
     }
     text
 }

@@ -48,7 +48,7 @@ pub struct Arguments {
     /// Number of workers to upgrade at once; control planes are always upgraded one at a time
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
-    /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
+    /// Do not wait for films that are being encoded: they start over afterwards
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]
@@ -79,9 +79,9 @@ fn known(text: &str, versions: &Versions) -> Result<String> {
     Err(Failure::new(ExitStatus::Usage, message, hint).into())
 }
 
-/// How long ago a day was: `, 3 days ago`. A clock that is wrong says nothing of it.
+/// How long ago a day was: ` (3 days ago)`. A clock that is wrong says nothing of it.
 pub(super) fn ago(day: Date, today: Date) -> String {
-    usize::try_from((today - day).get_days()).map_or_else(|_| String::new(), |days| format!(", {} ago", counted(days, "day")))
+    usize::try_from((today - day).get_days()).map_or_else(|_| String::new(), |days| format!(" ({} ago)", counted(days, "day")))
 }
 
 /// The day that it is.
@@ -92,8 +92,8 @@ pub(super) fn today() -> Date {
 /// Which version the upgrade goes to, and how old the list is that `newest` is from.
 fn which(to: &str, newest: &str, as_of: Option<Date>, today: Date) -> String {
     let list = match as_of {
-        Some(day) => format!("the newest in hostler's list of versions of {day}{}", ago(day, today)),
-        None => "the newest in hostler's list of versions".to_owned(),
+        Some(day) => format!("the newest version in hostler's list from {day}{}", ago(day, today)),
+        None => "the newest version in hostler's list".to_owned(),
     };
     if to == newest { format!("upgrading to {to}, {list}") } else { format!("upgrading to {to}; {newest} is {list}") }
 }
@@ -161,9 +161,9 @@ mod tests {
     fn the_newest_version_is_named_with_the_age_of_the_list_that_it_is_from() {
         let as_of = Some(date(2026, 8, 21));
         let told = |to, today| which(to, "1.36.3", as_of, today);
-        let list = "the newest in hostler's list of versions of 2026-08-21";
-        assert_eq!(told("1.36.3", date(2026, 11, 29)), format!("upgrading to 1.36.3, {list}, 100 days ago"));
-        assert_eq!(told("1.35.4", date(2026, 8, 22)), format!("upgrading to 1.35.4; 1.36.3 is {list}, 1 day ago"));
+        let list = "the newest version in hostler's list from 2026-08-21";
+        assert_eq!(told("1.36.3", date(2026, 11, 29)), format!("upgrading to 1.36.3, {list} (100 days ago)"));
+        assert_eq!(told("1.35.4", date(2026, 8, 22)), format!("upgrading to 1.35.4; 1.36.3 is {list} (1 day ago)"));
         assert_eq!(told("1.36.3", date(2020, 1, 1)), format!("upgrading to 1.36.3, {list}"));
     }
 }

@@ -56,9 +56,9 @@ pub async fn run(events: &Events) -> Result<()> {
         web::ping(heartbeat).await.context("the heartbeat could not be sent")?;
     }
     let how = match (is_well, waiting.len()) {
-        (true, _) => "all is well",
+        (true, _) => "no problems",
         (false, 1) => "another machine reports about the cluster",
-        (false, _) => "not everything is well",
+        (false, _) => "there are problems, or a check got no answer",
     };
     events.send(Event::Note { line: format!("{} sent; {how}", counted(sent, "notification")) });
     Ok(())
@@ -175,7 +175,7 @@ mod tests {
     fn seen(keys: &[&str]) -> Seen {
         let finding = |key: &&str| Finding {
             key: (*key).to_owned(),
-            title: "a disk fails",
+            title: "a disk is failing",
             text: format!("{key} fails"),
             over: ("a problem has ended", format!("{key} is well")),
             gone: None,
@@ -213,8 +213,11 @@ mod tests {
             assert!(head.starts_with("POST /s3cret HTTP/1.1"), "{head}");
             format!("{title} | {body}")
         };
-        let wanted =
-            ["home: a disk fails | sda fails", "home: a disk fails | sdb fails", "home: a problem has ended | sda is well, after 1 minute"];
+        let wanted = [
+            "home: a disk is failing | sda fails",
+            "home: a disk is failing | sdb fails",
+            "home: a problem has ended | sda is well, after 1 minute",
+        ];
         assert_eq!(asked.iter().map(of).collect::<Vec<_>>(), wanted);
         assert_eq!(run(&["sdb"], 120).await, Ok(0));
         let error = format!("{:#}", web::ping("http://127.0.0.1:9/s3cret").await.expect_err("nobody listens"));

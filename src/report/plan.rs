@@ -158,7 +158,7 @@ pub fn summary(plan: &Plan) -> String {
     };
     parts.extend((!plan.warnings.is_empty()).then(|| counted(plan.warnings.len(), "warning")));
     let lost = if lost.is_empty() || none_reached { String::new() } else { format!("; unreachable: {}", and(&lost)) };
-    format!("{}{lost}", parts.join(", "))
+    format!("{}{lost}", parts.join(if none_reached { "; " } else { ", " }))
 }
 
 /// The lines of steps and the machines that share them, both in the order of the plan.

@@ -22,7 +22,9 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
         text.push('\n');
     }
     let mut facts = vec![];
-    if status.api_down.is_some() {
+    if status.no_cluster {
+        facts.push(row!["API server", paint.bad("none: there is no cluster yet")]);
+    } else if status.api_down.is_some() {
         let read = status.machines.iter().any(|machine| machine.facts.is_some());
         let rest = if read { "; the rest of this output was read from the machines directly" } else { "" };
         facts

@@ -175,7 +175,7 @@ impl Film {
         let stem = if is_disc(name) || self.flat { name } else { Path::new(name).file_stem().unwrap_or(name) };
         let bare = self.path.components().count() == 2 && self.name.is_none();
         (bare && is_of_any_disc(&stem.to_string_lossy()))
-            .then(|| format!("which film is this? Many discs have a `{}`, so give the film a name", stem.to_string_lossy()))
+            .then(|| format!("which film is this? Many discs are called `{}`, so give the film a name", stem.to_string_lossy()))
     }
 
     /// Free space in the library after this film was published, and when that was.

@@ -347,7 +347,8 @@ impl One<'_> {
         };
         if task == Task::Encode && self.waits_elsewhere(&places) {
             // The hours of a machine have begun or ended since its Job was created.
-            let why = places.err().unwrap_or_else(|| "waiting: different machines may encode the film now".to_owned());
+            let hours = "waiting: the hours of a machine began or ended; a new Job will be created";
+            let why = places.err().unwrap_or_else(|| hours.to_owned());
             self.waiting.insert(self.film.id.clone(), why);
             return self.forget_all();
         }

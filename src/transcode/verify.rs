@@ -143,7 +143,7 @@ pub fn matches(attempt: &Attempt, source: &Title, output: Option<&Title>, tracks
         Some((wanted, _)) if wanted != audio => {
             let _ = write!(wrong, "; it has {audio} audio tracks, expected {wanted}");
         }
-        None if audio == 0 && !source.audio_list.is_empty() => wrong.push_str("; it has no sound, but the original has"),
+        None if audio == 0 && !source.audio_list.is_empty() => wrong.push_str("; it has no sound, but the original does"),
         _ => {}
     }
     if let Some((_, wanted)) = tracks

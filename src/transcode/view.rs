@@ -334,7 +334,7 @@ fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
     let limited = machine.encoding.encoders.join(", ");
     let encoders = Some(if works.is_empty() { limited } else { works }).filter(|encoders| !encoders.is_empty());
     let hours = machine.encoding.hours.map(String::from);
-    let rate = machine.speed.map(|speed| format!("{:.0} fps in 1080p", speed / FULL_HD));
+    let rate = machine.speed.map(|speed| format!("{:.0} fps at 1080p", speed / FULL_HD));
     let slow = machine.slow.then(|| "much slower than the others".to_owned());
     let about = [encoders, hours, rate, slow].into_iter().flatten().collect::<Vec<_>>().join(" · ");
     Machine { name: machine.name, doing, about, lost: machine.state == MachineState::Lost }
@@ -526,7 +526,7 @@ mod tests {
         read.status.as_mut().expect("one").machines = vec![plain, limited, tried];
         let shown = view(&read, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).machines;
         let words: Vec<(&str, &str)> = shown.iter().map(|machine| (machine.doing.as_str(), machine.about.as_str())).collect();
-        let about = "x264, svt_av1 · 22:00-07:00 · 24 fps in 1080p · much slower than the others";
+        let about = "x264, svt_av1 · 22:00-07:00 · 24 fps at 1080p · much slower than the others";
         assert_eq!(words, [("idle", ""), ("outside its hours", about), ("idle", "x264, qsv_h264")]);
     }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Written by hostler, for hostler-vip.service: keepalived wants the interface's name, which is found by the machine's own address.
+# Written by hostler, for hostler-vip.service: keepalived needs the interface's name, which is found by the machine's own address.
 set -eu
 address={{ address | quote }}
 interface=$(ip -oneline address show | awk -v address="$address" '{ split($4, part, "/"); if (part[1] == address) { print $2; exit } }')

@@ -4,7 +4,7 @@ config={{ path.init_config }}
 trap 'rm -rf "$config" "$config".* {{ path.patches }}' EXIT
 {% if again %}
 # The mark below was set, but never what follows success: nobody can have joined yet.
-[ -e {{ path.applied }}/{{ mark.init }} ] || fail "the interrupted init on this machine was finished or cleaned up since its facts were gathered: run the command again"
+[ -e {{ path.applied }}/{{ mark.init }} ] || fail "the interrupted init on this machine has been finished or cleaned up since its facts were gathered: run the command again"
 kubeadm reset --force > /dev/null
 rm -rf {{ path.flannel_cni }}
 {% endif %}

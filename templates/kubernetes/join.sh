@@ -3,7 +3,7 @@ await_containerd
 config={{ path.join_config }}
 trap 'rm -f "$config" "$config".*' EXIT
 {% if again %}
-[ -e {{ path.applied }}/{{ mark.join }} ] || fail "the interrupted join on this machine was finished or cleaned up since its facts were gathered: run the command again"
+[ -e {{ path.applied }}/{{ mark.join }} ] || fail "the interrupted join on this machine has been finished or cleaned up since its facts were gathered: run the command again"
 kubeadm reset --force > /dev/null
 {% endif %}
 # Another hostler may have been faster: without a mark, nobody takes its work for a join that was cut.

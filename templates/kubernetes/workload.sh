@@ -44,7 +44,7 @@ workload delete secret {{ films.notify }} --ignore-not-found > /dev/null
 {% endif %}
 # Where an earlier hostler kept the token of the only media server.
 workload delete secret media-server --ignore-not-found > /dev/null
-comes_up 180 "both shares to be mounted and marked" job/{{ films.mark }} marked
+comes_up 180 "both shares to be mounted, and their marker files to be written" job/{{ films.mark }} marked
 comes_up 120 "the film watcher to run" deployment/watcher runs watcher
 comes_up 120 "the status page to run" deployment/page runs page
 # A changed ConfigMap reaches a pod only when kubelet looks at the pod again: a minute or two later, or now that something of it has changed.

@@ -1,5 +1,5 @@
 # Written by hostler: copies the snapshots of this machine to a server, into a folder that has its name, and keeps the newest there. Those of
-# other clusters and machines are nobody's concern here. Nothing is read from there but names and sizes.
+# other clusters and machines are left alone. Only names and sizes are read from the server.
 set -eu
 LC_ALL=C
 export LC_ALL

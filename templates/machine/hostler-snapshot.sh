@@ -1,4 +1,4 @@
-# Written by hostler: takes a snapshot if one is due, and keeps the newest snapshots of this cluster; other files in the folder are nobody's concern here.
+# Written by hostler: takes a snapshot if one is due, and keeps the newest snapshots of this cluster; other files in the folder are left alone.
 set -eu
 to={{ to | quote }}
 cluster={{ cluster | quote }}

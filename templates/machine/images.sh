@@ -9,5 +9,5 @@ ctr --namespace k8s.io images label {{ image.reference | quote }} io.cri-contain
 found=$(ctr --namespace k8s.io images ls)
 {% for image in images %}
 printf '%s\n' "$found" | awk -v name={{ image.reference | quote }} '$1 == name' | grep -qF {{ image.digest | quote }} ||
-    fail "{{ image.reference }} is not {{ image.digest }} after the import"
+    fail "{{ image.reference }} has the wrong digest after the import: expected {{ image.digest }}"
 {% endfor %}

@@ -37,5 +37,5 @@ fn a_newer_kernel_needs_a_reboot() {
     // What the system itself says counts first.
     machine.file("/run/reboot-required", "*** System restart required ***\n");
     machine.file("/run/reboot-required.pkgs", "libc6\nlinux-image-amd64\nlibc6\n");
-    assert_eq!(machine.facts().reboot_due.expect("it needs one").by, "libc6 linux-image-amd64");
+    assert_eq!(machine.facts().reboot_due.expect("it needs one").by, "libc6, linux-image-amd64");
 }

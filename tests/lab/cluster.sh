@@ -94,7 +94,7 @@ kubectl --namespace kube-system delete pod --selector k8s-app=kube-dns > /dev/nu
 crashes() { "$hostler" status -i "$inventory" > "$work/out" 2>&1 || grep -q CrashLoopBackOff "$work/out"; }
 wait_for 120 "CoreDNS to crash" crashes
 run 1 status -i "$inventory"
-says "! CoreDNS: only 0 of 2 pods ready"
+says "! CoreDNS: 0 of 2 pods are ready"
 says "describe pod coredns-"
 kubectl replace --filename - < "$work/corefile.yaml" > /dev/null
 kubectl --namespace kube-system delete pod --selector k8s-app=kube-dns > /dev/null
@@ -128,7 +128,7 @@ run 1 up -i "$inventory" --yes
 says "twilightsparkle can't reach kubelet at TCP port 10250 of fluttershy"
 [ $(($(date +%s) - started)) -le 60 ]
 run 1 status -i "$inventory"
-says "the cluster, as it is now, has not passed verification"
+says "the cluster has not been verified since its last change"
 on fluttershy 'nft add rule inet shut input tcp dport 10250 accept'
 started=$(date +%s)
 run 1 up -i "$inventory" --yes

@@ -69,7 +69,7 @@ grep -q "version: $to" "$inventory"
 row "all of it is of the new version, and up has nothing to do"
 empty
 run 0 upgrade -i "$inventory" --yes
-says "upgrading to $to, the newest in hostler's list of versions of"
+says "upgrading to $to, the newest version in hostler's list from"
 says "nothing to do"
 run 0 status -i "$inventory"
 says healthy

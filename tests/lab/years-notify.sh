@@ -87,7 +87,7 @@ on twilightsparkle '[ ! -e /var/lib/hostler/notify-unsent ]'
 
 row "the next snapshot succeeds: that is reported, too"
 on twilightsparkle 'rm /var/backups/hostler && mv /var/backups/aside /var/backups/hostler && systemctl start hostler-snapshot.service'
-wait_for 60 "the message" looks_and_got "twilightsparkle: a snapshot was taken again, after "
+wait_for 60 "the message" looks_and_got "twilightsparkle: snapshots are being taken again, after "
 
 row "a machine that hostler reboots is not lost"
 run 0 reboot rainbowdash -i "$inventory" --yes

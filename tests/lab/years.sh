@@ -98,7 +98,7 @@ run 1 snapshot verify "$work/broken.tar.gz"
 cat "$work/out"
 says "! configmaps default/broken can't be read:"
 [ "$(grep -c '^!' "$work/out")" = 2 ]
-says "! 1 key below /registry/example.org/ponies in etcd: not part of any resource of this version"
+says "! 1 key under /registry/example.org/ponies in etcd belongs to no resource of"
 
 row "with recipients the machine encrypts its snapshots, and only the secret key opens them"
 age-keygen -o "$work/key" 2> /dev/null

@@ -114,7 +114,7 @@ fn a_new_link_works_and_the_old_one_does_not() {
 #[test]
 fn a_page_that_lets_everyone_act_is_named() {
     run("open", &["--new"], true, |_, ended| {
-        assert!(ended.status == 0 && ended.said.contains("the page lets everyone act"), "{}", ended.said);
+        assert!(ended.status == 0 && ended.said.contains("everyone can use the buttons of the status page"), "{}", ended.said);
     });
 }
 

@@ -329,7 +329,7 @@ examples! {
     )],
     Why::SkipsMinor { .. } => [(
         Why::SkipsMinor { is: "1.34.1".to_owned(), asked: "1.36.3".to_owned() },
-        Hint::UpgradeFirst { next: Some("1.35.4".to_owned()) },
+        Hint::UpgradeFirst { next: "1.35.4".to_owned() },
         "kubeadm can't skip a minor version"
     )],
     Why::KubeletTooOld { .. } => [(
@@ -405,7 +405,7 @@ examples! {
         "a node can't be renamed"
     )],
     Why::NoApi { .. } => [(
-        Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused; kube-apiserver: Error: unknown flag: --nonsense".to_owned())] },
+        Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused, and kube-apiserver: Error: unknown flag: --nonsense".to_owned())] },
         Hint::LookAtControlPlane(named("twilightsparkle")),
         "etcd or the API server is not running on any control plane"
     ),

@@ -1,6 +1,7 @@
 //! How the machines and their cluster are: a pure function of what was seen, and its result as a value.
 
 mod add_ons;
+mod next;
 mod own;
 mod problem;
 
@@ -16,10 +17,9 @@ use crate::plan::Plan;
 use crate::plan::add_ons::CORE_DNS;
 use crate::plan::admins;
 use crate::plan::check::CLOCK_TOLERANCE;
-use crate::plan::hint::{Command, Hint};
+use crate::plan::hint::Hint;
 use crate::plan::pod_network;
 use crate::plan::power::{PowerChange, PowerRecord};
-use crate::protocol::systemd;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
@@ -42,6 +42,9 @@ pub struct Status {
     pub machines: Vec<MachineStatus>,
     /// Why no API server answers, if none does, or answers only that it denies what it is asked for.
     pub api_down: Option<String>,
+    /// All machines were reached, and none is in a cluster.
+    #[serde(skip)]
+    pub no_cluster: bool,
     /// An API server answers, but denies admin.conf what it is asked for.
     pub api_denied: bool,
     /// According to the API server; empty while it is down.
@@ -188,9 +191,13 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     let trusted = trusted(inventory, &facts);
     let cluster = trusted.answering().next().map(|api_via| api_via.cluster);
     let machines = machines(inventory, seen, cluster);
+    // One that can't be reached may be in it.
+    let no_cluster = facts.len() >= inventory.machines.len()
+        && !facts.values().any(|facts| facts.kubernetes.joined)
+        && trusted.reached().all(|(_, facts)| facts.api_down.is_none());
     let api_down = match cluster {
         Some(_) => None,
-        None => Some(why_no_api(inventory.machines.len(), &facts, &trusted)),
+        None => Some(why_no_api(no_cluster, &trusted)),
     };
     let nodes = cluster.map(|cluster| nodes(inventory, cluster)).unwrap_or_default();
     // On the first control plane etcd may not answer.
@@ -209,6 +216,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         problems: vec![],
         machines,
         api_down,
+        no_cluster: no_cluster && cluster.is_none(),
         api_denied: admins::denied(&trusted).is_some(),
         nodes,
         members,
@@ -256,7 +264,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         Some(Observation::Unreachable(why)) => why.contact,
         _ => Contact::Silence,
     };
-    status.next = next(inventory, &status, plan, contact);
+    status.next = next::next(inventory, &status, plan, contact);
     status
 }
 
@@ -312,12 +320,11 @@ fn taken(facts: &Facts) -> Option<i64> {
     Some(facts.snapshot?.saturating_sub(facts.clock_ahead.unwrap_or_default()))
 }
 
-fn why_no_api(machines: usize, facts: &BTreeMap<&MachineName, &Facts>, trusted: &Trusted) -> String {
+fn why_no_api(no_cluster: bool, trusted: &Trusted) -> String {
     let told = trusted.reached().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
-    // One that can't be reached may be in it.
-    told.unwrap_or_else(|| match facts.len() < machines || facts.values().any(|facts| facts.kubernetes.joined) {
-        true => "no control plane can be reached".to_owned(),
-        false => "there is no cluster yet".to_owned(),
+    told.unwrap_or_else(|| match no_cluster {
+        true => "there is no cluster yet".to_owned(),
+        false => "no control plane can be reached".to_owned(),
     })
 }
 
@@ -497,86 +504,4 @@ fn no_snapshots(
         None => {}
     }
     problems
-}
-
-/// What to do next: what hostler can repair first, then what only a person can.
-fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: impl Fn(&MachineName) -> Contact) -> Option<Hint> {
-    if status.healthy {
-        return None;
-    }
-    if status.drift.as_ref().is_some_and(|drift| drift.differs) {
-        return Some(Hint::Run(Command::Up));
-    }
-    if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
-        let name = machine.name.clone();
-        let node = status.nodes.iter().find(|node| node.name == name.as_str());
-        let contact = contact(&name);
-        return Some(if contact == Contact::OtherHostKey {
-            let alone = inventory.only_control_plane() == Some(&name);
-            let machine = name.clone();
-            let rebuild = if alone { Command::Restore(name) } else { Command::Rebuild { machine: name, take_over: false } };
-            Hint::Reinstalled { machine, rebuild }
-        } else if contact == Contact::Answer {
-            Hint::FixAccess(name)
-        } else if node.is_some_and(|node| node.ready) {
-            Hint::TurnOnOrFix(name)
-        } else if node.is_some() && inventory.control_planes().any(|(other, _)| *other != name) {
-            Hint::TurnOnOrRebuild(name)
-        } else {
-            // It is in no cluster, or nobody speaks for that without it.
-            Hint::TurnOn(vec![name])
-        });
-    }
-    let failing = status
-        .problems
-        .iter()
-        .any(|problem| matches!(problem, Problem::AddOnDown { .. } | Problem::PodFails { .. } | Problem::PodsForbidden { .. }));
-    if !failing && status.drift.as_ref().is_some_and(|drift| drift.verified == Some(false) && drift.refusals == 0) {
-        return Some(Hint::Run(Command::Up));
-    }
-    if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
-        let hint = refusal.hint.clone();
-        return Some(match &refusal.machine {
-            Some(machine) if !hint.to_string().contains(machine.as_str()) => Hint::About(machine.clone(), Box::new(hint)),
-            _ => hint,
-        });
-    }
-    // Nothing renews an authority.
-    let renewable = |certificate: &&CertificateStatus| certificate.soon && certificate.kind != CertificateKind::Authority;
-    if let Some(certificate) = status.certificates.iter().find(renewable) {
-        return Some(match certificate.kind {
-            CertificateKind::KubeletClient => Hint::AskKubelet(certificate.machine.clone()),
-            _ => Hint::Run(Command::Up),
-        });
-    }
-    let look = status.problems.iter().find_map(|problem| match problem {
-        Problem::RenewalFailed { machine } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::RENEWAL }),
-        Problem::SnapshotNotCopied { machine, .. } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::SNAPSHOT_COPY }),
-        Problem::NotNotified { machine, .. } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::NOTIFY }),
-        Problem::NoServingCertificate { .. } => Some(Hint::Run(Command::Up)),
-        Problem::RequestLeft { request, .. } => Some(Hint::DeleteRequest { request: request.clone() }),
-        Problem::PodsForbidden { namespace, .. } => Some(Hint::AllowPods { namespace }),
-        Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
-        _ => None,
-    });
-    if look.is_some() {
-        return look;
-    }
-    if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
-        return Some(match (node.cordoned_for, MachineName::new(&node.name)) {
-            (Some(PowerChange::Shutdown), _) => Hint::Run(Command::Start),
-            (Some(PowerChange::Reboot), Some(machine)) => Hint::Run(Command::Reboot(machine)),
-            _ => Hint::Uncordon(node.name.clone()),
-        });
-    }
-    let about_snapshots = |problem: &Problem| {
-        matches!(
-            problem,
-            Problem::SnapshotFailed { .. } | Problem::SnapshotInFuture { .. } | Problem::SnapshotOld { .. } | Problem::NoSnapshot
-        )
-    };
-    if status.problems.iter().all(about_snapshots) {
-        return Some(Hint::Run(Command::Snapshot));
-    }
-    Some(if plan.is_some() { Hint::Troubleshoot } else { Hint::Run(Command::Plan) })
 }

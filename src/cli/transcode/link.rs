@@ -46,7 +46,8 @@ async fn replaced(page: &Page, old: &str, reporter: &Reporter) -> Result<String>
             Ok(false) => break,
             // Without any token, too: `transcode.page.actions` is `open`.
             Ok(true) if page.accepts("").await.unwrap_or_default() => {
-                let line = "the page lets everyone act, with or without a token: `transcode.page.actions` is `open`".to_owned();
+                let line = "everyone can use the buttons of the status page, with or without a token: `transcode.page.actions` is `open`";
+                let line = line.to_owned();
                 reporter.events().send(Event::Warning { line });
                 break;
             }

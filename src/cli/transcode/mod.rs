@@ -105,7 +105,7 @@ pub enum Verb {
     /// Publish a film's original immediately, and encode it later
     ///
     /// The original's streams are copied unchanged into an MKV file. The encoded film replaces that file when the media server reports
-    /// that no one plays it. If the film is already being encoded, it is encoded from the beginning afterwards.
+    /// that no one plays it. If the film is already being encoded, it starts over afterwards.
     #[command(after_long_help = help::end(&[("Publish a film's original within minutes", "hostler transcode now casablanca")], help::ALL))]
     Now {
         /// Id of the film, or a part of its name

@@ -198,7 +198,7 @@ fn refused(status: StatusCode, text: &str) -> Failure {
             401 => {
                 let message =
                     "the API server does not accept the kubeconfig's credentials: they have expired, or belong to another cluster";
-                Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get new ones")
+                Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get new credentials")
             }
             403 => {
                 let message = format!("the kubeconfig's user may not do this: {message}");

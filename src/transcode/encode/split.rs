@@ -124,7 +124,7 @@ impl<'a> Encoder<'a> {
             return Ok(Err(self.outside_if_full(Flaw::passing("what was encoded can't be opened"))));
         };
         let form = self.tool(FFPROBE, form::arguments(self.part), SHORT).await?.and_then(|output| form::form(&probe, &output.stdout));
-        let Some(form) = form else { return Ok(Err(Flaw::passing("how a player decodes what was encoded is not known"))) };
+        let Some(form) = form else { return Ok(Err(Flaw::passing("ffprobe can't determine the codec parameters of what was encoded"))) };
         let measured = match work {
             Work::Piece(number) => self.compared(plan, number, &input, &probe, run.took).await?,
             Work::Sound | Work::Join => None,

@@ -25,6 +25,20 @@ pub enum DiskFault {
 /// Percent.
 pub const WORN: u64 = 90;
 
+impl DiskFault {
+    /// What the disk reports, without its number.
+    pub fn kind(self) -> &'static str {
+        match self {
+            DiskFault::Failing => "that it is failing",
+            DiskFault::Unreadable(_) => "unreadable sectors",
+            DiskFault::Degraded => "too many errors",
+            DiskFault::ReadOnly => "that it accepts no writes",
+            DiskFault::LittleSpare => "too few spare blocks",
+            DiskFault::Worn(_) => "much wear",
+        }
+    }
+}
+
 impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -115,7 +115,7 @@ impl KubeletRequest {
             return Some(format!("{node} is not in the cluster's record of machines"));
         };
         let Some(asked) = &self.asked else {
-            return Some("the request is not one that a kubelet makes".to_owned());
+            return Some("the request is not in the form that kubelets use".to_owned());
         };
         let subject = asked.common_name == self.user && asked.organization == GROUPS[0];
         let names = BTreeSet::from([node.to_string(), address.to_string()]);
@@ -128,7 +128,11 @@ impl KubeletRequest {
             ));
         }
         if self.usages != set(&USAGES) && self.usages != set(&[&USAGES[..], &[RSA_USAGE]].concat()) {
-            return Some(format!("the request is for the usages {}", and(&self.usages.iter().collect::<Vec<_>>())));
+            return Some(format!(
+                "the request is for the key usages {}, but a serving certificate needs exactly {} (for an RSA key, also {RSA_USAGE})",
+                and(&self.usages.iter().collect::<Vec<_>>()),
+                and(&USAGES)
+            ));
         }
         None
     }
@@ -233,9 +237,9 @@ mod tests {
             ("username", json!("rainbowdash"), "rainbowdash is not a kubelet"),
             ("groups", json!(["system:nodes"]), "is not a kubelet"),
             ("groups", json!(["system:nodes", "system:authenticated", "system:masters"]), "is not a kubelet"),
-            ("usages", json!(["digital signature", "client auth"]), "the request is for the usages client auth and digital signature"),
-            ("usages", json!(["digital signature", "server auth", "client auth"]), "the request is for the usages"),
-            ("request", json!("bm90IGEgcmVxdWVzdA=="), "the request is not one that a kubelet makes"),
+            ("usages", json!(["digital signature", "client auth"]), "for the key usages client auth and digital signature, but"),
+            ("usages", json!(["digital signature", "server auth", "client auth"]), "the request is for the key usages"),
+            ("request", json!("bm90IGEgcmVxdWVzdA=="), "the request is not in the form that kubelets use"),
         ] {
             let mut object = own.clone();
             object["spec"][at] = value;
@@ -256,7 +260,7 @@ mod tests {
         let mut authority = params(USER, &["rainbowdash", "10.0.0.2"]);
         authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
         for params in [mail, groups, authority] {
-            assert_eq!(refused(&object(&params)).as_deref(), Some("the request is not one that a kubelet makes"));
+            assert_eq!(refused(&object(&params)).as_deref(), Some("the request is not in the form that kubelets use"));
         }
     }
 

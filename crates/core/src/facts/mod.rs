@@ -208,7 +208,7 @@ pub struct Facts {
     pub render_nodes: Vec<RenderNode>,
     /// From /etc/localtime: `Europe/Berlin`. Empty if unknown.
     pub time_zone: String,
-    /// The holder of apt's or dpkg's lock: `unattended-upgr (process 812)`. Not gathered on a machine that is in a cluster.
+    /// The holder of apt's or dpkg's lock: `unattended-upgr, process 812`. Not gathered on a machine that is in a cluster.
     pub apt_lock: Option<String>,
     /// Packages that dpkg did not finish configuring. Not gathered on a machine that is in a cluster.
     pub dpkg_half: Vec<String>,
@@ -325,7 +325,7 @@ impl BeforeUpgrade {
 pub struct RebootDue {
     /// Seconds since the epoch.
     pub since: i64,
-    /// What was installed, as far as that is known: `linux-image-6.12.41-amd64`, `kernel 6.12.41-amd64`.
+    /// What was installed, as far as that is known: `libc6, linux-image-amd64`, `kernel 6.12.41-amd64`.
     pub by: String,
 }
 

@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
             "renewal-failed" => facts.renewal_failed = true,
             "notify-failed" => facts.notify_failed = true,
             "notify-unsent" => facts.notify_unsent = Some(fields.number()?),
-            "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),
+            "apt-lock" => facts.apt_lock = Some(format!("{}, process {}", fields.word()?, fields.word()?)),
             "dpkg-half" => facts.dpkg_half.push(fields.text()?),
             "read-only" => drop(facts.read_only.insert(fields.text()?)),
             "time-zone" => facts.time_zone = fields.word().map(|zone| if is_time_zone(zone) { zone.to_owned() } else { String::new() })?,

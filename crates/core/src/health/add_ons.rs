@@ -11,7 +11,7 @@ const SETTLED: i64 = 60;
 
 /// What the workload runs, as [`WITH_PODS`].
 const FILMS: [(&str, &str, &str, &str); 2] =
-    [("the film watcher", "Deployment", namespaces::FILMS, "watcher"), ("the films page", "Deployment", namespaces::FILMS, "page")];
+    [("the film watcher", "Deployment", namespaces::FILMS, "watcher"), ("the status page", "Deployment", namespaces::FILMS, "page")];
 
 /// Add-ons without a ready pod, or whose pods are forbidden, and pods that fail. Those of a node that is not `ready` fail with it, and that is
 /// said already. `now`: in seconds since the epoch.
@@ -23,7 +23,7 @@ pub(super) fn problems(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&
         // One that is not there is drift, or was not asked for.
         let Some(live) = add_ons.get(kind, namespace, object) else { continue };
         if live.ready == 0 {
-            problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
+            problems.push(Problem::AddOnDown { name, namespace, ready: live.ready, wanted: live.desired });
         }
         if !live.forbidden.is_empty() {
             problems.push(Problem::PodsForbidden { name, namespace, why: live.forbidden.clone() });

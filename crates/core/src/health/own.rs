@@ -96,7 +96,7 @@ pub(super) fn snapshot_not_copied(name: &MachineName, facts: &Facts) -> Option<P
 /// `age`: of the newest one, in seconds. One may have been missed: a machine was off.
 pub(super) fn snapshot_old(age: i64, every: Duration) -> Option<Problem> {
     let most = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).saturating_mul(2);
-    (age > most).then_some(Problem::SnapshotOld { hours: age / 3600 })
+    (age > most).then_some(Problem::SnapshotOld { age })
 }
 
 /// Whether the machine should have taken its first snapshot: it looks every ten minutes.

@@ -9,7 +9,7 @@ use crate::facts::DiskFault;
 use crate::inventory::MachineName;
 use crate::plan::pod_network::Fault;
 use crate::protocol::systemd;
-use crate::words::{counted, for_seconds, in_days};
+use crate::words::{are, counted, for_seconds, in_days};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,7 @@ pub enum Problem {
     /// A part of the cluster without which it is none: `wanted` pods should be there, `ready` are.
     AddOnDown {
         name: &'static str,
+        namespace: &'static str,
         ready: u64,
         wanted: u64,
     },
@@ -135,8 +136,9 @@ pub enum Problem {
     SnapshotInFuture {
         machine: MachineName,
     },
+    /// In seconds.
     SnapshotOld {
-        hours: i64,
+        age: i64,
     },
     NoSnapshot,
 }
@@ -153,8 +155,11 @@ impl fmt::Display for Problem {
             Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
             Problem::NotCompared => f.write_str("the machines were not compared with the inventory"),
             Problem::AtWork { machine, step } => write!(f, "another run of hostler is running step {step} on {machine}"),
-            Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 replicas"),
-            Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: only {ready} of {} ready", counted(*wanted as usize, "pod")),
+            Problem::AddOnDown { name, ready: 0, wanted: 0, .. } => write!(f, "{name} is scaled to 0 replicas"),
+            Problem::AddOnDown { name, ready, wanted, .. } => {
+                let wanted = *wanted as usize;
+                write!(f, "{name}: {ready} of {} {} ready", counted(wanted, "pod"), are(wanted))
+            }
             Problem::PodsForbidden { name, why, .. } => write!(f, "{name}: pods can't be created: {why}"),
             Problem::PodFails { pod, node, reason, message, .. } => {
                 let on = if node.is_empty() { String::new() } else { format!(" on {node}") };
@@ -185,9 +190,9 @@ impl fmt::Display for Problem {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }
             Problem::DiskFails { machine, disk, fault } => write!(f, "disk {disk} of {machine} {fault}: replace the disk soon"),
-            Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
+            Problem::Drift { first } => write!(f, "`hostler up` would change: {first}"),
             Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
-            Problem::NotVerified => f.write_str("the cluster, as it is now, has not passed verification"),
+            Problem::NotVerified => f.write_str("the cluster has not been verified since its last change"),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` on that machine shows why")
             }
@@ -215,7 +220,7 @@ impl fmt::Display for Problem {
             Problem::SnapshotInFuture { machine } => {
                 write!(f, "the newest snapshot on {machine} is dated in the future, so it is ignored")
             }
-            Problem::SnapshotOld { hours } => write!(f, "the newest snapshot is {hours} hours old"),
+            Problem::SnapshotOld { age } => write!(f, "the newest snapshot is {} old", for_seconds(*age)),
             Problem::NoSnapshot => f.write_str("there is no snapshot yet"),
         }
     }

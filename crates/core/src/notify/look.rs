@@ -1,5 +1,7 @@
 //! What a machine finds wrong with itself, and a control plane with the cluster.
 
+use std::borrow::Cow;
+
 use super::Settings;
 use crate::facts::{ClusterFacts, Facts, NodeFact};
 use crate::health::{Problem, own_problems};
@@ -86,7 +88,10 @@ fn own(settings: &Settings, facts: &Facts) -> Seen {
         seen.findings.extend(about_itself(name, &problem));
     }
     if let Some(due) = &facts.reboot_due {
-        let by = if due.by.is_empty() { String::new() } else { format!(": {} was installed", shortened(&visible(&due.by), MOST_TEXT)) };
+        let by = match due.by.is_empty() {
+            true => String::new(),
+            false => format!(" because of new packages ({})", shortened(&visible(&due.by), MOST_TEXT)),
+        };
         seen.findings.push(Finding {
             key: format!("reboot/{name}"),
             title: "a reboot is due",
@@ -101,12 +106,19 @@ fn own(settings: &Settings, facts: &Facts) -> Seen {
         if is_changing(facts) {
             seen.unknown.push(format!("api/{name}"));
         } else {
-            let what = if facts.api_denied { "denies admin.conf access" } else { "does not answer" };
+            let (title, what) = match facts.api_denied {
+                true => ("an API server denies access", "denies admin.conf access"),
+                false => ("an API server is down", "does not answer"),
+            };
+            let (title_over, over) = match facts.api_denied {
+                true => ("an API server grants access again", "grants access again"),
+                false => ("an API server is back", "answers again"),
+            };
             seen.findings.push(Finding {
                 key: format!("api/{name}"),
-                title: if facts.api_denied { "an API server denies access" } else { "an API server is down" },
+                title,
                 text: format!("the API server of {name} {what}: {}", shortened(&visible(reason), MOST_TEXT)),
-                over: ("an API server is back", format!("the API server of {name} answers again")),
+                over: (title_over, format!("the API server of {name} {over}")),
                 gone: None,
                 lasts: DOWN,
                 is_problem: true,
@@ -123,22 +135,28 @@ fn is_changing(facts: &Facts) -> bool {
 }
 
 fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
-    let (key, title, over) = match problem {
-        Problem::CertificateExpires { .. } => ("certificate".to_owned(), "a certificate expires", "no certificate expires soon"),
-        Problem::RenewalFailed { .. } => ("renewal".to_owned(), "certificates can't be renewed", "certificates are renewed again"),
-        Problem::DiskLow { .. } => ("disk".to_owned(), "disk space is low", "there is enough disk space again"),
+    let (key, title, over): (String, _, Cow<'_, str>) = match problem {
+        Problem::CertificateExpires { days, .. } => {
+            let title = if *days < 0 { "a certificate has expired" } else { "a certificate expires soon" };
+            ("certificate".to_owned(), title, "no certificate expires soon".into())
+        }
+        Problem::RenewalFailed { .. } => {
+            ("renewal".to_owned(), "certificates can't be renewed", "certificates are being renewed again".into())
+        }
+        Problem::DiskLow { .. } => ("disk".to_owned(), "disk space is low", "there is enough disk space again".into()),
         Problem::DiskFails { disk, fault, .. } => {
             // Without its number, which grows.
-            let fault = format!("{fault:?}");
-            let kind = fault.split('(').next().unwrap_or_default();
-            (format!("disk-fails/{disk}/{kind}"), "a disk fails", "the disk no longer reports this problem")
+            let debug = format!("{fault:?}");
+            let kind = debug.split('(').next().unwrap_or_default();
+            let over = format!("disk {disk} no longer reports {}", fault.kind());
+            (format!("disk-fails/{disk}/{kind}"), "a disk is failing", over.into())
         }
-        Problem::SnapshotFailed { .. } => ("snapshot".to_owned(), "a snapshot failed", "a snapshot was taken again"),
+        Problem::SnapshotFailed { .. } => ("snapshot".to_owned(), "a snapshot failed", "snapshots are being taken again".into()),
         Problem::SnapshotNotCopied { .. } => {
-            ("snapshot-copy".to_owned(), "snapshots are not copied", "snapshots are copied to the share again")
+            ("snapshot-copy".to_owned(), "snapshots are not being copied", "snapshots are being copied to the share again".into())
         }
         Problem::SnapshotOld { .. } | Problem::NoSnapshot => {
-            ("snapshot-age".to_owned(), "snapshots are too old", "there is a new snapshot")
+            ("snapshot-age".to_owned(), "no recent snapshot", "there is a new snapshot".into())
         }
         _ => return None,
     };
@@ -174,9 +192,9 @@ fn cluster(cluster: &ClusterFacts) -> Seen {
             let problem = Problem::Pressure { node: name.clone(), condition: condition.clone(), message: shortened(message, MOST_TEXT) };
             seen.findings.push(Finding {
                 key: format!("node/{name}/{condition}"),
-                title: "a node is under pressure",
+                title: "a node reports a problem",
                 text: visible(&problem.to_string()).into_owned(),
-                over: ("a node is no longer under pressure", format!("node {name} no longer has {condition}")),
+                over: ("a node no longer reports a problem", format!("node {name} no longer has {condition}")),
                 gone: Some(removed(name)),
                 lasts: LOST,
                 is_problem: true,
@@ -298,8 +316,8 @@ mod tests {
             "the apiserver certificate of rarity expires in 5 days",
             "rarity: only 10% of the disk is free; below 15%, kubelet may evict pods",
             "the last snapshot on rarity failed: `journalctl -u hostler-snapshot` on that machine shows why",
-            "rarity: the newest snapshot is 72 hours old",
-            "rarity should be rebooted: linux-image-6.12 was installed; run `hostler reboot`",
+            "rarity: the newest snapshot is 3 days old",
+            "rarity should be rebooted because of new packages (linux-image-6.12); run `hostler reboot`",
         ];
         assert_eq!(texts, wanted);
     }

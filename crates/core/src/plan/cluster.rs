@@ -179,8 +179,8 @@ fn renew_control_planes(planner: &mut Planner, api_via: &MachineName, sum: &str,
         } else if !changed.is_empty() {
             let files: Vec<String> = changed.iter().map(|pod| pod.manifest()).collect();
             match changed.iter().any(|pod| facts.applied.contains_key(&Applied::Manifest(*pod))) {
-                true => format!("changed on the machine: {}", and(&files)),
-                false => "there is no record of the static pods' manifests as kubeadm wrote them".to_owned(),
+                true => repair::changed_on_machine(&files),
+                false => "hostler has no record of the manifests that kubeadm wrote".to_owned(),
             }
         } else {
             continue;

@@ -172,7 +172,12 @@ impl Inspection<'_> {
     fn packages(&mut self) {
         let (facts, installs) = (self.facts, self.planned(StepKind::Packages));
         if let Some(held) = facts.apt_lock.as_ref().filter(|_| installs) {
-            self.find("apt is locked", held, "only one program at a time can install packages", "hostler waits up to 15 minutes for it");
+            self.find(
+                "apt is locked",
+                held,
+                "only one program at a time can install packages",
+                "hostler waits up to 15 minutes for the lock",
+            );
         }
         if !facts.dpkg_half.is_empty() {
             let then = if installs { "hostler runs `dpkg --configure -a` first" } else { LEFT };
@@ -197,14 +202,8 @@ impl Inspection<'_> {
         if self.planned(StepKind::Containerd) {
             let replaced = super::machine::others_of_containerd(self.facts, &files);
             if !replaced.is_empty() {
-                let matters = "hostler writes its own configuration";
-                self.find(
-                    "another program's containerd configuration",
-                    replaced.join(", "),
-                    matters,
-                    "renamed, and kept next to \
-                    hostler's configuration",
-                );
+                let (matters, then) = ("hostler replaces this file", "the old one is renamed and kept next to it");
+                self.find("another program's containerd configuration", replaced.join(", "), matters, then);
             }
         }
     }

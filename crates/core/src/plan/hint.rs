@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::pod_network::Fault;
 use super::refusal::{Share, Unchangeable};
 use super::system_disk::NoInstaller;
 use crate::arch::Arch;
@@ -124,7 +125,7 @@ pub enum Hint {
         member: String,
         command: Command,
     },
-    /// The only one, which was reached.
+    /// Which was reached.
     LookAtControlPlane(MachineName),
     MoveDataAway,
     /// `compared`: with this computer's, which may be the wrong one.
@@ -151,9 +152,12 @@ pub enum Hint {
     NotOlder {
         is: String,
     },
-    /// To `next`, where hostler knows one.
     UpgradeFirst {
-        next: Option<String>,
+        next: String,
+    },
+    /// The newest of this minor version, of which hostler knows none.
+    AddVersion {
+        minor: String,
     },
     /// Before an upgrade.
     Repair,
@@ -260,7 +264,27 @@ pub enum Hint {
     DeleteRequest {
         request: String,
     },
-    Troubleshoot,
+    /// Of a part of the cluster that runs nowhere.
+    LookAtPods {
+        namespace: &'static str,
+    },
+    /// A node that is Ready, and lacks something by this condition.
+    Relieve {
+        node: String,
+        condition: String,
+    },
+    FixPodNetwork {
+        machine: MachineName,
+        fault: Fault,
+    },
+    /// `rebuild`: for the one with the system.
+    ReplaceDisk {
+        machine: MachineName,
+        disk: String,
+        rebuild: Command,
+    },
+    /// The cluster, whose authorities nothing renews.
+    CreateAgain,
 }
 
 /// What else may be the reason why a cluster's state is not found, and is to be ruled out before the cluster is restored.
@@ -303,7 +327,7 @@ impl Hint {
             Hint::MakeCluster | Hint::MendMembers(_) | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
             Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
             Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
-            Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: Some(next.clone()) }],
+            Hint::UpgradeFirst { next } => vec![Command::Upgrade { to: Some(next.clone()) }],
             Hint::Repair => vec![Command::Up],
             Hint::About(_, hint) => hint.commands(),
             Hint::MendOrReset => vec![Command::Up, Command::Reset],

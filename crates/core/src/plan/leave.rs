@@ -67,7 +67,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
             }
             _ if !ready => None,
             Some(Observation::Unreachable(why)) => {
-                Some((format!("the node is Ready, although {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
+                Some((format!("the node is Ready, but SSH fails: {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
             }
             // Who says that it is dead has it left in peace.
             _ => Some(("the node is Ready".to_owned(), Hint::WaitUntilNotReady(name.clone()))),

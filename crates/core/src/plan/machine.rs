@@ -136,7 +136,7 @@ fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &F
     let reason = if facts.hosts.is_empty() {
         format!("{} has no entries for this machine and the API endpoint", path::HOSTS)
     } else if other.is_some() {
-        "the API endpoint resolves to this machine, but must resolve to another control plane while it joins".to_owned()
+        "the API endpoint resolves to this machine, but must resolve to another control plane while this machine joins".to_owned()
     } else {
         format!("hostler's entries in {} are out of date", path::HOSTS)
     };

@@ -8,6 +8,9 @@ use crate::inventory::{Cni, Inventory, MachineName};
 use crate::protocol::path;
 use crate::words::and;
 
+/// Of flannel's VXLAN.
+pub const TUNNEL_PORT: u16 = 8472;
+
 /// What is wrong with the pod network of a machine, by its own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -28,7 +31,8 @@ impl std::fmt::Display for Fault {
             ),
             Fault::Silent { nodes } => write!(
                 f,
-                "no answer from {} over the pod network: if there is a firewall between the machines, open UDP port 8472 and allow ping",
+                "no answer from {} over the pod network: if there is a firewall between the machines, open UDP port {TUNNEL_PORT} and \
+                 allow ping",
                 and(nodes)
             ),
         }

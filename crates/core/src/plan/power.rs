@@ -282,10 +282,7 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
             ready = recorded;
         }
     } else if planner.cluster_exists() && planner.films_are_waited_for() {
-        planner.warn(
-            None,
-            "no API server answers, so hostler can't wait for films that are being encoded; they are encoded from the beginning later",
-        );
+        planner.warn(None, "no API server answers, so hostler can't wait for films that are being encoded; they start over afterwards");
     }
     for role in [Role::Worker, Role::ControlPlane] {
         let mut off = Vec::new();

@@ -163,13 +163,15 @@ pub(super) fn warn_of_snapshots<'a>(planner: &mut Planner<'a>, name: &'a Machine
     if facts.snapshot.is_none() || stays || facts.snapshot_copied >= facts.snapshot {
         return;
     }
-    let instead = match snapshots.server() {
-        Some(share) => format!("the newest has not been copied to {share} yet"),
-        None if all => "to keep them, set `snapshots.to` to a share".to_owned(),
-        None => format!("to keep them, set `snapshots.to` to a share, or to a folder of hostler's data partition ({DATA_FOLDER})"),
+    let copies = "`hostler snapshot list` shows those on this computer";
+    let erased = format!("the snapshots in {folder} will be erased");
+    let text = match snapshots.server() {
+        Some(share) => format!("{erased}, and the newest one has not been copied to {share} yet; {copies}"),
+        None if all => format!("{erased}; {copies}; to keep them, set `snapshots.to` to a share"),
+        None => format!(
+            "{erased}; {copies}; to keep them, set `snapshots.to` to a share, or to a folder of hostler's data partition ({DATA_FOLDER})"
+        ),
     };
-    let text =
-        format!("the snapshots in {folder} are erased with the disk: `hostler snapshot list` shows those on this computer, and {instead}");
     planner.warn(Some(name), text);
 }
 

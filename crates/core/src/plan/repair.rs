@@ -67,6 +67,14 @@ pub fn changed_manifests(facts: &Facts) -> Vec<StaticPod> {
     StaticPod::ALL.into_iter().filter(changed).collect()
 }
 
+/// Why these files of a machine are written again.
+pub fn changed_on_machine(files: &[String]) -> String {
+    match files {
+        [one] => format!("{one} was changed on the machine"),
+        several => format!("{} were changed on the machine", and(several)),
+    }
+}
+
 /// Whether kubelet's flags on the machine are not as kubeadm wrote them last. Where nothing is on record of them, nobody knows.
 pub fn has_changed_flags(facts: &Facts) -> bool {
     let (found, recorded) = (facts.files.get(path::KUBELET_FLAGS), facts.applied.get(&Applied::KubeletFlags));
@@ -150,7 +158,7 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
         [one] => Some(format!("the {one} certificate has expired")),
         several => Some(format!("{} certificates have expired", several.len())),
     };
-    let other = (!broken.is_empty()).then(|| format!("changed on the machine: {}", and(&broken)));
+    let other = (!broken.is_empty()).then(|| changed_on_machine(&broken));
     damaged.extend(broken);
     let reason = [lacks, cut, other, ended].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let action = RepairControlPlane { config, missing, damaged, expired };

@@ -68,7 +68,7 @@ pub fn plan(mut planner: Planner, continues: bool) -> Result<Plan> {
         before = static_pods(&mut planner, &begun, before);
     }
     verify::plan(&mut planner)?;
-    upgrade::end(&mut planner, begun.iter().map(|begun| begun.name), before);
+    upgrade::end(&mut planner, "the rollback is complete", begun.iter().map(|begun| begun.name), before);
     Ok(planner.finish())
 }
 
@@ -136,8 +136,8 @@ fn the_only_one(planner: &mut Planner, begun: &[Begun], mut before: Vec<Need>) -
             planner.warn(
                 None,
                 format!(
-                    "etcd's data is restored to its state when {} was upgraded: everything written to the cluster since {since} is lost, \
-                     and the API is unavailable for about a minute",
+                    "etcd's data is restored to its state from before the upgrade of {}: everything written to the cluster since {since} \
+                     is lost, and the API is unavailable for about a minute",
                     begun.name
                 ),
             );

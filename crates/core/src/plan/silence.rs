@@ -84,7 +84,7 @@ fn answer(facts: &Facts) -> Option<String> {
     let words = &facts.kubernetes.last_words;
     let said = ["etcd", "kube-apiserver", "kubelet"].into_iter().find_map(|program| Some(format!("{program}: {}", words.get(program)?)));
     match (&facts.api_down, said) {
-        (Some(down), Some(said)) => Some(format!("{down}; {said}")),
+        (Some(down), Some(said)) => Some(format!("{down}, and {said}")),
         (down, said) => said.or_else(|| down.clone()),
     }
 }

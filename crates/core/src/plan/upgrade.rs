@@ -85,7 +85,7 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
             || planner.usable(name).is_some_and(|facts| facts.before_upgrade.is_some())
     };
     let kept: Vec<&MachineName> = joined.iter().map(|(name, _)| *name).filter(|name| kept(name)).collect();
-    end(&mut planner, kept, before);
+    end(&mut planner, "the upgrade is complete", kept, before);
     Ok(planner.finish())
 }
 
@@ -102,11 +102,10 @@ fn reconnect<'a>(planner: &mut Planner<'a>, joined: &[(&'a MachineName, &'a Mach
 }
 
 /// What was kept for a rollback of these machines goes once all is verified.
-pub(super) fn end<'a>(planner: &mut Planner, kept: impl IntoIterator<Item = &'a MachineName>, before: Vec<Need>) {
+pub(super) fn end<'a>(planner: &mut Planner, reason: &str, kept: impl IntoIterator<Item = &'a MachineName>, before: Vec<Need>) {
     let verified = planner.step_of(StepKind::Probe);
     let before: Vec<Need> = verified.map_or(before, |probe| vec![probe.into()]);
     for name in kept {
-        let reason = "the upgrade or rollback is complete";
         planner.step(StepKind::EndUpgrade.of(name), name, reason, EndUpgrade {}, before.clone());
     }
 }
@@ -210,7 +209,11 @@ fn versions<'a>(planner: &mut Planner<'a>, to: &str) {
         }
         if let Some(next) = between(is, to, &planner.inventory.versions) {
             let why = Why::SkipsMinor { is: is.to_owned(), asked: to.to_owned() };
-            planner.refuse(None, why, Hint::UpgradeFirst { next: next.map(str::to_owned) });
+            let hint = match next {
+                Some(next) => Hint::UpgradeFirst { next: next.to_owned() },
+                None => Hint::AddVersion { minor: format!("{}.{}", from[0], from[1] + 1) },
+            };
+            planner.refuse(None, why, hint);
             return;
         }
     }

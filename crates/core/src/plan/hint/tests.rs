@@ -18,6 +18,8 @@ fn a_name_in_a_command_is_one_word_of_it() {
         Hint::Uncordon(text()),
         Hint::LookAtPod { namespace: text(), pod: text() },
         Hint::DeleteRequest { request: text() },
+        Hint::Relieve { node: text(), condition: "NetworkUnavailable".to_owned() },
+        Hint::FixPodNetwork { machine: MachineName::new("rarity").expect("a name"), fault: Fault::Other { file: text() } },
     ];
     for hint in hints {
         let said = hint.to_string();

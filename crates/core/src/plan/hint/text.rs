@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::{Command, Hint, Unchangeable, Unless};
+use super::{Command, Fault, Hint, Unchangeable, Unless};
 use crate::arch::Arch;
+use crate::plan::pod_network::TUNNEL_PORT;
 use crate::protocol::{archive, path, port};
 use crate::words::{and, or, shell_word};
 
@@ -171,7 +172,11 @@ impl fmt::Display for Hint {
                 f,
                 "set the clock of {machine} with `timedatectl set-ntp true` or `date -s`: certificates and leases depend on it"
             ),
-            Hint::BundleOf { version, known: false } => write!(f, "run `hostler bundle pins --update {version}` to fetch the checksums of {version}"),
+            Hint::BundleOf { version, known: false } => write!(
+                f,
+                "run `hostler bundle pins --update {version}` to fetch the checksums of {version}, then run this command again without \
+                 `--bundle`"
+            ),
             Hint::BundleOf { version, known: true } => write!(f, "omit `--bundle`, or pass a bundle of Kubernetes {version}"),
             Hint::KeepAsIs { key, is } => {
                 let (key, is) = (key.key(), as_inventory(*key, is));
@@ -187,8 +192,8 @@ impl fmt::Display for Hint {
             Hint::KeepVersion { is } => {
                 write!(f, "set `cluster: {{version: {is}}}` in the inventory")
             }
-            Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
-            Hint::UpgradeFirst { next: None } => f.write_str("hostler knows no version in between: use one of its earlier releases first"),
+            Hint::UpgradeFirst { next } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
+            Hint::AddVersion { minor } => write!(f, "run `hostler bundle pins --update {minor}`, then run this command again"),
             Hint::KeptUntilDone => f.write_str("only an unfinished upgrade can be rolled back: once it succeeds, hostler deletes the files \
                 that a rollback needs"),
             Hint::Repair => f.write_str("`hostler status` shows why; repair the node with `hostler up`, then upgrade"),
@@ -235,7 +240,7 @@ impl fmt::Display for Hint {
             }
             Hint::MendMembers(members) => {
                 let them = if members.is_empty() { "the members that are down".to_owned() } else { and(members) };
-                write!(f, "repair {them} with `hostler up`, or remove what is gone for good with `hostler remove NAME --dead`")
+                write!(f, "repair {them} with `hostler up`; if a machine is gone for good, run `hostler remove NAME --dead`")
             }
             Hint::Reinstall { machine, why } => f.write_str(&why.hint(machine)),
             Hint::Erase { machine, why } => f.write_str(&why.hint_to_erase(machine)),
@@ -342,7 +347,50 @@ impl fmt::Display for Hint {
                 )
             }
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {}`", shell_word(node)),
-            Hint::Troubleshoot => f.write_str("look up the messages above in docs/troubleshooting.md"),
+            Hint::LookAtPods { namespace } => {
+                write!(f, "run `kubectl --namespace {namespace} get pods` to see which pods are not ready")
+            }
+            Hint::Relieve { node, condition } => match condition.as_str() {
+                "DiskPressure" => write!(f, "{node}: {}", Hint::MakeRoom),
+                "MemoryPressure" => write!(
+                    f,
+                    "`ps -eo pid,rss,comm --sort=-rss | head` on {node} shows which processes use the most memory: stop what you don't need"
+                ),
+                "PIDPressure" => write!(
+                    f,
+                    "`ps -eo pid,nlwp,comm --sort=-nlwp | head` on {node} shows which processes have the most threads: stop what you \
+                     don't need"
+                ),
+                _ => write!(
+                    f,
+                    "run `kubectl describe node {}` to see which program reports this condition, and since when",
+                    shell_word(node)
+                ),
+            },
+            Hint::FixPodNetwork { machine, fault: Fault::Other { file } } => {
+                let file = shell_word(file);
+                write!(
+                    f,
+                    "run `mv {file} {file}.disabled` on {machine}, then delete the pods that were started in the meantime"
+                )
+            }
+            Hint::FixPodNetwork { machine, fault: Fault::Silent { nodes } } => write!(
+                f,
+                "`nft list ruleset` on {machine} and {} shows what a firewall blocks: open UDP port {TUNNEL_PORT} and allow ping between \
+                 them",
+                and(nodes)
+            ),
+            Hint::ReplaceDisk { machine, disk, rebuild: rebuild @ Command::Restore(_) } => write!(
+                f,
+                "run `hostler snapshot create`, then replace disk {disk} of {machine}; if the system is on it, reinstall the machine and \
+                 run {rebuild}"
+            ),
+            Hint::ReplaceDisk { machine, disk, rebuild } => {
+                write!(f, "replace disk {disk} of {machine}; if the system is on it, reinstall the machine and run {rebuild}")
+            }
+            Hint::CreateAgain => f.write_str(
+                "hostler can't renew a CA: create the cluster again with `hostler reset` and `hostler up`",
+            ),
         }
     }
 }

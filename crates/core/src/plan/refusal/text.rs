@@ -71,7 +71,11 @@ impl fmt::Display for Why {
                 if remains.is_empty() { Ok(()) } else { write!(f, ": {remains}") }
             }
             Why::PodNetwork { node, has } => {
-                write!(f, "the node has the pod subnet {node}, but the machine uses {has}: other machines can't reach its pods")
+                write!(
+                    f,
+                    "the node has the pod subnet {node}, but the machine's pod network has the address {has}: other machines can't reach \
+                     its pods"
+                )
             }
             Why::Lives { reason } => write!(f, "the machine may still be running, so it is not removed from the cluster: {reason}"),
             Why::NodeGone => f.write_str("the node was deleted from the cluster, but the machine is still configured as a node"),

@@ -1,4 +1,4 @@
-# Written by hostler: takes a snapshot if one is due, and keeps the newest snapshots of this cluster; other files in the folder are nobody's concern here.
+# Written by hostler: takes a snapshot if one is due, and keeps the newest snapshots of this cluster; other files in the folder are left alone.
 set -eu
 to='/var/backups/hostler'
 cluster='home'
@@ -78,20 +78,33 @@ date -u +%Y-%m-%dT%H:%M:%SZ > "$what/taken"
 archive=$folder/snapshot.tar.gz
 tar -czf "$archive" -C "$what" etcd.db etcd.json pki kubeadm-config.yaml kubelet-config.yaml nodes taken
 # shellcheck disable=SC2154 # snapshot.sh and hostler-snapshot.sh name them
-# Whoever may write there could put something else under a snapshot's name: unless, as in /tmp, nobody can touch what is another's.
-# shellcheck disable=SC2046 # words
-set -- $(stat -L -c '%A %u' "$to")
-case $1 in
-?????w???? | ????????w?)
-    case $1,$2 in
-    *[tT],0) ;;
+# Whoever may write there, or to a folder on the way there, could put something else under a snapshot's name: unless, as in /tmp, nobody can touch
+# what is another's.
+at=$(readlink -f "$to")
+while :; do
+    # shellcheck disable=SC2046 # words
+    set -- $(stat -c '%A %u' "$at")
+    case $2 in
+    0 | "$(id -u)") ;;
     *)
-        echo "other users can write to $to: run \`chmod go-w $to\`, or choose another folder" >&2
+        echo "$at does not belong to root, and its owner could change the snapshots: run \`chown root $at\`, or choose another folder" >&2
         exit 1
         ;;
     esac
-    ;;
-esac
+    case $1 in
+    ?????w???? | ????????w?)
+        case $1,$2 in
+        *[tT],0) ;;
+        *)
+            echo "other users can write to $at: run \`chmod go-w $at\`, or choose another folder" >&2
+            exit 1
+            ;;
+        esac
+        ;;
+    esac
+    [ "$at" != / ] || break
+    at=$(dirname "$at")
+done
 new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
 # A name that nobody knows beforehand, and a file that nobody has opened.
 part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
