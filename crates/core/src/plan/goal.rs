@@ -13,7 +13,7 @@ use super::reinstall::{Installation, Leaving};
 use super::restore::{new_cluster, restore};
 use super::system_disk::Installer;
 use super::withdraw::withdraw;
-use super::{Plan, Warning, admins, erase, everything, finding, graph, lint, plan, power, reinstall, rollback, take_over, upgrade};
+use super::{Plan, Warning, admins, erase, everything, finding, graph, lint, plan, power, reinstall, relied, rollback, take_over, upgrade};
 use crate::action::power::OsPackages;
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
@@ -207,7 +207,8 @@ pub struct Questions {
 /// Only a defect: a template that can't be filled in, or a plan that [`lint`] finds something wrong with.
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut plan = steps_for(goal, inventory, manifests, seen)?;
-    let about_all = inventory.warnings.iter().map(|text| Warning { machine: None, text: text.clone() });
+    let texts = inventory.warnings.iter().cloned().chain(relied::warnings(inventory));
+    let about_all = texts.map(|text| Warning { machine: None, text });
     plan.warnings.splice(0..0, about_all);
     let planner = Planner::new(inventory, manifests, seen);
     plan.findings = finding::findings(goal, &planner, &plan);

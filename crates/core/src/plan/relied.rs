@@ -9,6 +9,7 @@ use serde_yaml::Value;
 use self::settings::{CLUSTER, ETCD, INIT, JOIN, KUBELET, NODE, PROXY, RELIED, flag};
 use super::documents;
 use crate::inventory::{Inventory, KubeadmFragments, Role};
+use crate::visible::visible;
 
 pub mod choices;
 mod containerd;
@@ -96,12 +97,28 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
     for (cluster, kubelet) in merged.get(CLUSTER).into_iter().flatten().zip(merged.get(KUBELET).into_iter().flatten()) {
         least::deviations(cluster, kubelet, &mut found);
     }
+    for kind in [INIT, JOIN] {
+        merged.get(kind).into_iter().flatten().for_each(|document| least::patience(kind, document, &mut found));
+    }
     for document in merged.get(KUBELET).into_iter().flatten() {
         quantities::deviations(document, &mut found);
         choices::deviations(document, &mut found);
     }
     found.dedup();
     Ok(found)
+}
+
+/// What a user should know of settings that work, for the time when something is lost.
+pub fn warnings(inventory: &Inventory) -> Vec<String> {
+    let cluster = Value::Mapping(inventory.kubeadm.cluster.clone());
+    let keys = At::Flag(settings::API, "encryption-provider-config").last(&cluster);
+    let warning = |file: String| {
+        let file = visible(&file);
+        format!(
+            "no snapshot contains the keys in {file}: without them, a restored cluster can't read what they encrypted, so keep a copy of the file"
+        )
+    };
+    keys.map(warning).into_iter().collect()
 }
 
 /// The documents by their kinds: for the first control plane and, where there is one, a worker.
@@ -315,6 +332,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn keys_that_no_snapshot_has_are_told() {
+        let keys = with(CLUSTER, settings::API, "[{name: encryption-provider-config, value: /etc/kube-apiserver/keys.yaml}]");
+        assert!(warnings(&keys)[0].contains("/etc/kube-apiserver/keys.yaml"));
+        assert!(warnings(&inventory("")).is_empty());
     }
 
     #[test]

@@ -67,9 +67,32 @@ pub fn deviations(cluster: &Value, kubelet: &Value, found: &mut Vec<Deviation>) 
     }
 }
 
+/// How long kubeadm waits at least, in seconds: a small computer takes as long to start a program.
+const PATIENCE: f64 = 30.0;
+const IMPATIENT: &str = "kubeadm would give up on a machine that is only slow: allow at least 30s";
+
+/// Timeouts of an InitConfiguration or a JoinConfiguration that are too short.
+pub fn patience(kind: &'static str, document: &Value, found: &mut Vec<Deviation>) {
+    for (key, value) in document.get("timeouts").and_then(Value::as_mapping).into_iter().flatten() {
+        let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
+        if duration(text).is_some_and(|seconds| seconds < PATIENCE) {
+            found.push(Deviation::of_value(kind, &["timeouts", key], format!("timeouts.{key}: {text}"), IMPATIENT));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kubeadm_waits_for_small_computers() {
+        for (text, count) in [("{}", 0), ("timeouts: {kubernetesAPICall: 1m0s}", 0), ("timeouts: {etcdAPICall: 1s, discovery: 5m0s}", 1)] {
+            let mut found = Vec::new();
+            patience("InitConfiguration", &serde_yaml::from_str(text).expect("YAML"), &mut found);
+            assert_eq!(found.len(), count, "{text}");
+        }
+    }
 
     #[test]
     fn too_small_a_number_is_found() {
