@@ -93,7 +93,10 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
     }
     let Some(bundles) = bundles else {
         let first = failed.into_iter().next().map(|(_, why)| why);
-        return Err(first.unwrap_or_else(|| anyhow::anyhow!("the bundles in the cache have different versions of Kubernetes")));
+        return Err(first.unwrap_or_else(|| anyhow::anyhow!(
+                "the bundles in the cache have different versions of Kubernetes, although their folders are named for one\nhint: delete them with \
+                 `rm -r` and run this command again, or pass bundles with `--bundle`"
+            )));
     };
     for (arch, why) in failed {
         events.send(Event::Warning {

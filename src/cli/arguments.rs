@@ -68,7 +68,7 @@ impl Connecting {
 pub struct Planning {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// Folder created by `hostler bundle create`; repeat for each architecture [default: in the cache; a missing one is fetched when it is needed]
+    /// Folder created by `hostler bundle create`; repeat for each architecture [default: the one in the cache; `up` and other commands that install programs fetch a missing one]
     #[arg(long = "bundle", value_name = "FOLDER", value_parser = bundle)]
     pub bundles: Vec<PathBuf>,
     #[command(flatten)]

@@ -231,7 +231,7 @@ fn listed(list: &PinList) -> String {
     }
     let age = match list.as_of {
         Some(day) => format!("the list is from {day}{}; newer versions are not in it", ago(day, today)),
-        None => "the list does not say when it was complete".to_owned(),
+        None => "the age of this list is unknown".to_owned(),
     };
     format!("{}{age}: `hostler bundle pins --update` adds a version\n", table(&rows))
 }

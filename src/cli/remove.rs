@@ -18,8 +18,8 @@ use crate::report::Reporter;
 
 /// Remove a machine from the cluster
 ///
-/// Its pods are evicted, its node (and etcd member) leaves the cluster, and the machine is wiped: /etc/kubernetes, /var/lib/etcd and
-/// /var/lib/kubelet are deleted on it. Folders under `keep:` are kept. With --erase, the whole disk is erased; hostler refuses if a folder
+/// Its pods are evicted, its node (and etcd member) leaves the cluster, and the machine is wiped: everything in /etc/kubernetes,
+/// /var/lib/kubelet, /var/lib/etcd, /etc/cni/net.d and /var/lib/cni is deleted. Folders under `keep:` are kept. With --erase, the whole disk is erased; hostler refuses if a folder
 /// under `keep:` is on it.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(

@@ -70,7 +70,13 @@ async fn public_key(target: &Target) -> Result<PublicKey> {
         }
     }
     if let Some(socket) = &target.agent {
-        let mut agent = AgentClient::connect_uds(socket).await.with_context(|| format!("no SSH agent at {}", socket.display()))?;
+        let gone = || {
+            let socket = socket.display();
+            format!(
+                "there is no SSH key file, and the agent at {socket} can't be reached\nhint: create a key with `ssh-keygen -t ed25519`, or correct SSH_AUTH_SOCK"
+            )
+        };
+        let mut agent = AgentClient::connect_uds(socket).await.with_context(gone)?;
         let silent = || format!("the SSH agent at {} does not answer", socket.display());
         let identities = tokio::time::timeout(LISTED, agent.request_identities()).await.with_context(silent)??;
         if let Some(identity) = identities.first() {

@@ -366,7 +366,7 @@ impl<'a> Encoder<'a> {
         };
         let sha256 = match self.keep(&file) {
             Ok(sha256) => Some(sha256),
-            Err(error) => return Ok(Err(Flaw::outside(format!("the encoded film can't be kept: {error:#}")))),
+            Err(error) => return Ok(Err(Flaw::outside(format!("the encoded film can't be saved: {error:#}")))),
         };
         let frames = run.frames.map_or(0, |(got, _)| got);
         Ok(Ok(Part { file, size: attempt.size, sha256, duration: output.seconds(), frames, label, content, measured }))

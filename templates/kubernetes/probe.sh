@@ -78,7 +78,7 @@ printf '%s\n' "$objects" | awk -F '\t' '
     kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s > /dev/null 2>&1 && continue
     why=$(forbidden "${name%/*}" "daemonset/${name#*/}") || why=
     [ -z "$why" ] || fail "pods of ${name#*/} can't be created: $why"
-    fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
+    fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods -o wide\` shows where, and \`kubectl --namespace ${name%/*} logs POD\` why"
 done
 # unheard: which machines' pods don't reach those of which others, by what the probes say; nothing where that is not what they lack.
 unheard() {

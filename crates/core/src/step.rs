@@ -325,7 +325,7 @@ impl StepKind {
             StepKind::Flannel => "apply flannel",
             StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
             StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",
-            StepKind::StoreDocument(Document::KubeProxy) => "store KubeProxyConfiguration",
+            StepKind::StoreDocument(Document::KubeProxy) => "apply kube-proxy",
             StepKind::CoreDns => "restore CoreDNS",
             StepKind::RestartFlannel => "restart flannel",
             StepKind::RepairControlPlane => "repair the control plane",

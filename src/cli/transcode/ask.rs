@@ -132,7 +132,7 @@ pub async fn now(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<(
 pub async fn order(film: &str, priority: Priority, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let (path, result) = match priority {
         Priority::First => ("/first/ID", "will be encoded before all others"),
-        Priority::Normal => ("/normal/ID", "will be encoded in the order in which films were dropped"),
+        Priority::Normal => ("/normal/ID", "will be encoded in the usual order, that in which films arrived in watch/"),
         Priority::Later => ("/later/ID", "will be encoded after all others"),
         Priority::Skipped => (
             "/skip/ID",

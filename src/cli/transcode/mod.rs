@@ -129,7 +129,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Undo `first`, `later` or `skip`: encode a film in the order in which films were dropped
+    /// Undo `first`, `later` or `skip`: encode a film in the usual order, that in which films arrived in `watch/`
     #[command(after_long_help = help::end(&[("Encode a skipped film in its turn", "hostler transcode normal casablanca")], help::ALL))]
     Normal {
         /// Id of the film, or a part of its name

@@ -303,7 +303,7 @@ impl Encoder<'_> {
         let file = format!("{}.original.mkv", self.task.who);
         let sha256 = match self.keep(&file) {
             Ok(sha256) => Some(sha256),
-            Err(error) => return Ok(Err(Flaw::outside(format!("the film can't be kept: {error:#}")))),
+            Err(error) => return Ok(Err(Flaw::outside(format!("the film can't be saved: {error:#}")))),
         };
         Ok(Ok(Part { file, size, sha256, duration: output.seconds(), frames: packets.pictures, label: None, content, measured: None }))
     }

@@ -132,7 +132,7 @@ impl<'a> Encoder<'a> {
         let file = format!("{}.{work}.mkv", self.task.who);
         let kept = user_file::regular(self.part).and_then(|part| part.sync_all());
         if let Err(error) = kept.and_then(|()| layout::rename(self.part, &self.work.join(&file))) {
-            return Ok(Err(Flaw::outside(format!("the piece can't be kept: {error}"))));
+            return Ok(Err(Flaw::outside(format!("the piece can't be saved: {error}"))));
         }
         Ok(Ok(Done {
             plan: plan.who.clone(),

@@ -113,10 +113,8 @@ async fn dismiss(State(page): State<Page>, Path(id): Path<String>, headers: Head
 /// Publishes the original until the film is encoded.
 async fn now(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     ask(page, &headers, &id, Asked::Now, |film| match (&film.stage, film.original) {
-        _ if film.is_disc() => Err(Refusal::new("a disc must be encoded before it can be published").hint(
-            "run `hostler transcode first` to have the film \
-                encoded next",
-        )),
+        _ if film.is_disc() => Err(Refusal::new("a disc must be encoded before it can be published")
+            .hint(format!("run `hostler transcode first {}` to have it encoded next", film.id))),
         (_, Original::Published) => Err(Refusal::new("the film's original is in the library already")),
         (Stage::Claimed, _) => Ok(()),
         (Stage::Encoded, _) => Err(Refusal::new("the film is encoded, and about to be published")),
@@ -142,7 +140,7 @@ async fn order(State(page): State<Page>, Path(id): Path<String>, headers: Header
 async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
     let name = form_field(&body, "name");
     if !is_name(&name) {
-        return Refusal::new("this is not a valid file name: it contains a `/`, begins with a dot or a space, or is too long")
+        return Refusal::new("this is not a valid file name: it is empty or too long, contains `/` or a control character, begins with a dot, or begins or ends with a space")
             .into_response();
     }
     if let Some(id) = FilmId::parse(&id)

@@ -283,7 +283,10 @@ pub struct UploadConfig {
 
 impl Act for UploadConfig {
     fn line(&self) -> String {
-        format!("store {} in the cluster", self.document.kind())
+        match self.document {
+            Document::KubeProxy => "apply kube-proxy with kubeadm, and restart it".to_owned(),
+            document => format!("store {} in the cluster", document.kind()),
+        }
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

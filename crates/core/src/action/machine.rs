@@ -319,7 +319,7 @@ pub struct StartUnit {
 
 impl Act for StartUnit {
     fn line(&self) -> String {
-        format!("start {}", self.unit)
+        format!("enable and start {}", self.unit)
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -103,7 +103,9 @@ fn version(text: Text, versions: Option<&Versions>, problems: &mut Problems) -> 
     } else if let Some(whole) = versions.and_then(|versions| versions.newest_of(plain)) {
         format!("`{word}` is not a complete version: did you mean `{whole}`?")
     } else if let Some(versions) = versions {
-        format!("hostler does not support Kubernetes `{word}`, only {}", and(versions.as_slice()))
+        let known = and(versions.as_slice());
+        let fetch = if three_numbers(plain).is_some() { format!(", or run `hostler bundle pins --update {plain}`") } else { String::new() };
+        format!("hostler has no checksums for Kubernetes `{word}`, only for {known}: write one of these{fetch}")
     } else {
         format!("`{word}` is not a complete version of Kubernetes")
     };

@@ -23,11 +23,18 @@ fn owned() -> impl Iterator<Item = &'static str> {
     MACHINE.into_iter().chain(wipe::FOLDERS).chain([wipe::LAST])
 }
 
+fn used(path: &str, owned: &str) -> String {
+    if path == owned {
+        return format!("hostler and Kubernetes use `{path}` and may wipe it");
+    }
+    format!("`{path}` is in {owned}, which hostler and Kubernetes use and may wipe")
+}
+
 /// A path that no verb wipes: neither inside nor around a folder that is wiped.
 pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "keep: [/srv/films]", problems)?;
     if let Some(owned) = owned().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which hostler and Kubernetes use and may wipe: keep your files elsewhere");
+        let message = format!("{}: keep your files elsewhere", used(&path, owned));
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
@@ -44,7 +51,7 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
 pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, example, problems)?;
     if let Some(owned) = owned().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which hostler and Kubernetes use and may wipe: choose another folder");
+        let message = format!("{}: choose another folder", used(&path, owned));
         problems.add(text.place, message, example);
         return None;
     }

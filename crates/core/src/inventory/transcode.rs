@@ -168,7 +168,10 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
             let message = format!("`{}` is not a language code: write a lower-case ISO 639-2 code, such as `eng`{guess}", shown(word));
             problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |code| format!("languages: [{code}]")));
         } else if languages.iter().any(|other| language::same(other, word)) {
-            problems.add(text.place, format!("duplicate language `{word}`"), "");
+            let first = languages.iter().find(|other| language::same(other, word)).filter(|other| *other != word);
+            let message =
+                first.map_or_else(|| format!("duplicate language `{word}`"), |other| format!("`{word}` is the same language as `{other}`"));
+            problems.add(text.place, message, "");
         } else {
             languages.push(word.to_owned());
         }

@@ -138,7 +138,7 @@ fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
     let (key, title, over): (String, _, Cow<'_, str>) = match problem {
         Problem::CertificateExpires { days, .. } => {
             let title = if *days < 0 { "a certificate has expired" } else { "a certificate expires soon" };
-            ("certificate".to_owned(), title, "no certificate expires soon".into())
+            ("certificate".to_owned(), title, "the certificates have been renewed".into())
         }
         Problem::RenewalFailed { .. } => {
             ("renewal".to_owned(), "certificates can't be renewed", "certificates are being renewed again".into())

@@ -129,7 +129,7 @@ fn without_hardware(nodes: &[&RenderNode]) -> String {
 
 /// What keeps the bundle's encoder from using these nodes; `None`: it serves one of them.
 fn border(nodes: &[&RenderNode]) -> Option<String> {
-    let serves = "the bundle's encoder supports Intel chips of NUC 11 and newer";
+    let serves = "the bundle's encoder needs Intel graphics of Tiger Lake (11th generation Core) or newer";
     if nodes.iter().any(|node| node.chip() == Chip::Served) {
         return None;
     }

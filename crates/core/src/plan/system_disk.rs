@@ -111,7 +111,7 @@ impl NoInstaller {
             .into(),
             NoInstaller::Layered => format!("choose the disk to install on, which will be erased: {NAME_DISK}").into(),
             NoInstaller::Disk(_) => {
-                "`rebuild --os` installs the new system on the disk of the old one: correct `disk` or `systemSize` in the inventory".into()
+                "`rebuild --os` installs the new system on the disk of the old one; `lsblk --nodeps --output NAME,SERIAL,SIZE` on the machine shows its disks".into()
             }
             NoInstaller::Room(_) => "move the data away and delete the data partition; the next installation creates a new one".into(),
             NoInstaller::SeveralData => "rename all of these partitions except for the one to keep, with `sgdisk --change-name`".into(),

@@ -124,7 +124,7 @@ pub static TRANSCODE: Section = Section {
             required: false,
             default: "`software`",
             doc: "What films are encoded with. Quick Sync is much faster, but films are larger at the same quality. The bundle's image \
-                supports Quick Sync on NUC 11 and newer.",
+                supports Intel graphics of Tiger Lake (11th generation Core, as in NUC 11) and newer.",
             example: "auto",
         },
         Key {

@@ -133,7 +133,7 @@ impl fmt::Display for Hint {
                 }?;
                 f.write_str("; if there is no snapshot, `--new-cluster` instead of `--from` creates a new cluster")
             }
-            Hint::TakePlace(command) => write!(f, "run {command} to remove the old node and etcd member, and join this machine"),
+            Hint::TakePlace(command) => write!(f, "run {command} to remove what the cluster still has of the old machine, and join this one"),
             Hint::Rename(remove) => {
                 write!(f, "rename one of the two machines in the inventory; if the other machine is gone for good, run {remove}")
             }
