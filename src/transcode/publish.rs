@@ -95,9 +95,16 @@ fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, 
             None => folder.join(name),
         };
         let moved = Arc::default();
-        if to.symlink_metadata().is_ok() && hash(&to, &moved).ok() != Some(hash(&from, &moved)?) && film.earlier.is_none() {
-            remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
-            continue;
+        if let Ok(there) = to.symlink_metadata()
+            && hash(&to, &moved).ok() != Some(hash(&from, &moved)?)
+        {
+            if film.earlier.is_none() || !there.is_file() {
+                remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
+                continue;
+            }
+            // Someone may have changed it there.
+            let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced).join(to.file_name().unwrap_or_default());
+            keep_copy(&to, &kept).with_context(|| format!("{} can't be moved to the trash", shown(&to)))?;
         }
         let hidden = folder.join(part_name(&film.id, who));
         plain_file(&from).and_then(|file| copied(file, &hidden, &moved)).with_context(|| format!("{} can't be copied", shown(&from)))?;

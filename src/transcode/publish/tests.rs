@@ -237,6 +237,35 @@ fn another_film_of_that_name_stays() {
     assert_eq!((shares.in_library("Movies/IMG_0001.mkv"), shares.in_trash()), ("one".into(), vec!["second".to_owned()]));
 }
 
+/// Subtitles that someone corrected in the library are their work.
+#[test]
+fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up.mkv", "up");
+    let beside = shares.inbox.beside(&id);
+    std::fs::create_dir_all(&beside).expect("made");
+    std::fs::write(beside.join("Up.en.srt"), "subtitles").expect("written");
+    shares.publish(&id).expect("published");
+    let corrected = shares.library.root.join("Movies/Up.en.srt");
+    std::fs::write(&corrected, "corrected").expect("written");
+    let film: Film = read_json(&shares.inbox.ledger(&id)).expect("read").expect("there");
+    shares.again(&id);
+    let redone = Film { earlier: film.published().cloned(), stage: Stage::Encoded, round: 2, ..film };
+    write_json(&shares.inbox.ledger(&id), &redone).expect("written");
+    let run = || run(&shares.inbox, &shares.library, &id, "one", &Arc::default());
+    // Killed after the rename: the next publisher keeps nothing else.
+    for _ in 0..2 {
+        run().expect("published");
+        assert_eq!(shares.in_library("Movies/Up.en.srt"), "subtitles");
+        assert_eq!(shares.in_trash(), ["corrected"]);
+    }
+    // A folder of that name stays where it is.
+    std::fs::remove_file(&corrected).expect("removed");
+    std::fs::create_dir(&corrected).expect("made");
+    assert!(run().expect("published").remarks[0].contains("was not replaced"));
+    assert!(corrected.is_dir());
+}
+
 #[test]
 fn each_title_of_a_disc_gets_a_name() {
     let shares = Shares::new();
