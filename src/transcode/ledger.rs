@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disc::is_disc;
 use super::film::FilmId;
-use super::layout::{self, path_json};
+use super::layout::{self, Trusted, path_json};
 use super::record::{Published, Stamp};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,6 +132,8 @@ pub enum Stage {
         at: Timestamp,
     },
 }
+
+impl Trusted for Film {}
 
 impl Film {
     /// Its name in `claim/<id>/`: the folder of a disc keeps its name, which HandBrake needs.

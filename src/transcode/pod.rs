@@ -12,10 +12,12 @@ use tokio::time::Instant;
 
 use super::encode::{self, Ended, Task};
 use super::film::FilmId;
-use super::layout::{Inbox, Library, write_json};
+use super::from_encoder::{self, FromEncoder};
+use super::layout::{Inbox, Library, read_json};
+use super::ledger::Film;
 use super::name::Unfit;
 use super::publish;
-use super::record::{Encoded, FAILURE, Failure, PROGRESS, Part, Phase, Progress};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, PROGRESS, PUBLISHED, Part, Phase, Progress, Said};
 
 /// A copy without progress for this long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
@@ -102,15 +104,18 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Copies the film into the library, and writes `published.json` or `failure.json` to its work folder. A copy that hangs, or SIGTERM,
+    /// Copies the film into the library, and writes `published.json` or `failure.json` to the publisher's folder. A copy that hangs, or SIGTERM,
     /// ends the process.
     ///
     /// # Errors
-    /// The inbox can't be written to, so nothing could be recorded.
+    /// The inbox can't be read or written to, so nothing could be recorded.
     pub async fn run(self) -> Result<PodStatus> {
+        // As it is now: what is said later is of this original and round.
+        let film: Film = read_json(&self.inbox.ledger(&self.id))?.with_context(|| format!("{} is not in the ledger", self.id))?;
         match self.copied().await? {
             Ok(published) => {
-                publish::record(&self.inbox, &self.id, &published)?;
+                publish::record(&self.inbox, &self.id, &Said::of(&film, &published), PUBLISHED)
+                    .context("the film is in the library, but the result can't be recorded")?;
                 tracing::info!("{}: in the library, {}, sha256 {}", self.id, quantity::size(published.size()), published.film.sha256);
                 Ok(PodStatus::Done)
             }
@@ -130,7 +135,8 @@ impl Publication {
                     tail: Vec::new(),
                     at,
                 };
-                write_json(&self.inbox.work(&self.id).join(FAILURE), &failure)?;
+                let failure = failure.bounded().map_err(anyhow::Error::msg)?;
+                publish::record(&self.inbox, &self.id, &Said::of(&film, &failure), FAILURE)?;
                 Ok(PodStatus::Failed)
             }
         }
@@ -163,7 +169,7 @@ impl Publication {
 
     /// Records the progress: `moved` bytes were copied or compared.
     fn show(&self, moved: u64, began: Timestamp) {
-        let Ok(Some(encoded)) = Encoded::of(&self.inbox.work(&self.id)) else { return };
+        let Ok(Ok(Some(encoded))) = from_encoder::read::<Encoded>(&self.inbox.work(&self.id), ENCODED) else { return };
         // Each byte is written once and read back once.
         #[expect(clippy::cast_precision_loss, reason = "only shown")]
         let done = (moved as f64 / (2 * encoded.size()).max(1) as f64).min(1.0);
@@ -179,6 +185,6 @@ impl Publication {
             began,
             at: Timestamp::now(),
         };
-        let _ = write_json(&self.inbox.work(&self.id).join(PROGRESS), &progress);
+        let _ = publish::record(&self.inbox, &self.id, &progress, PROGRESS);
     }
 }

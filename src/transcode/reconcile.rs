@@ -31,13 +31,15 @@ pub struct World {
     pub films: BTreeMap<FilmId, Film>,
     /// For films that have not ended, and for failed ones.
     pub files: BTreeMap<FilmId, Files>,
+    /// Films whose record or files can't be read, and why: each is left alone, with all that is there of it.
+    pub unreadable: BTreeMap<FilmId, String>,
     pub jobs: BTreeMap<Job, JobState>,
     /// Where Jobs must never run, of those that may not run everywhere.
     pub nevers: BTreeMap<Job, BTreeSet<String>>,
     pub machines: Machines,
     /// Complete films in `watch/`.
     pub dropped: Vec<Dropped>,
-    /// Folders in `claim/` and `work/` without a record in the ledger.
+    /// Folders in `claim/`, `work/` and `publish/` without a record in the ledger.
     pub unknown: BTreeSet<FilmId>,
     /// Requests of users.
     pub requests: Vec<Request>,
@@ -82,7 +84,9 @@ pub struct Files {
     pub reason: bool,
     /// Only if the film that it describes is next to it.
     pub encoded: Option<Encoded>,
+    /// As its publisher says, and no encoder.
     pub published: Option<Published>,
+    /// Of its publisher once it is encoded; before, of its encoder.
     pub failure: Option<Failure>,
     /// Whether the encoder finds in `work/<id>` what it is to do.
     pub prepared: bool,
@@ -96,7 +100,7 @@ pub struct Files {
     pub done: BTreeSet<Work>,
     /// Of attempts at parts of it.
     pub failures: BTreeMap<Work, Failure>,
-    /// Whether `claim/<id>` or `work/<id>` exists, whatever is in it.
+    /// Whether `claim/<id>`, `work/<id>` or `publish/<id>` exists, whatever is in it.
     pub folders: bool,
 }
 
@@ -141,7 +145,8 @@ pub type Waiting = BTreeMap<FilmId, String>;
 pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     let mut actions = Vec::new();
     let mut waiting = Waiting::new();
-    for request in &world.requests {
+    let readable = |id: &FilmId| !world.unreadable.contains_key(id);
+    for request in world.requests.iter().filter(|request| readable(request.id())) {
         actions.extend(requested(world, request));
         actions.push(Action::Answered(request.clone()));
     }
@@ -150,6 +155,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
         actions.extend(noticed(world, dropped).map(|film| Action::Record(Box::new(film))));
     }
     let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
+    waiting.extend(films.iter().filter_map(|film| Some((film.id.clone(), world.unreadable.get(&film.id)?.clone()))));
     films.sort_by_key(|film| (film.claimed, &film.id));
     // Of several drops for one path in the library, the earliest comes first: otherwise an older film could replace a newer one.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
@@ -165,15 +171,15 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
         waits: *state == JobState::Waiting,
     };
     let mut busy: Vec<Open> = encoding.map(open).collect();
-    for film in films {
+    for film in films.into_iter().filter(|film| readable(&film.id)) {
         let files = world.files.get(&film.id).cloned().unwrap_or_default();
         let mut one = One { world, film, files: &files, first: &first, busy: &mut busy, actions: &mut actions, waiting: &mut waiting };
         one.stage();
     }
-    for job in world.jobs.keys().filter(|job| !world.films.contains_key(&job.id)) {
+    for job in world.jobs.keys().filter(|job| !world.films.contains_key(&job.id) && readable(&job.id)) {
         actions.push(Action::Forget(job.clone()));
     }
-    actions.extend(world.unknown.iter().cloned().map(Action::TakeUp));
+    actions.extend(world.unknown.iter().filter(|id| readable(id)).cloned().map(Action::TakeUp));
     (actions, waiting)
 }
 

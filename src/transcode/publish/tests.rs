@@ -72,7 +72,8 @@ impl Shares {
 
     fn publish(&self, id: &FilmId) -> Result<Published> {
         let published = run(&self.inbox, &self.library, id, "one", &Arc::default())?;
-        record(&self.inbox, id, &published)?;
+        let film: Film = read_json(&self.inbox.ledger(id))?.expect("there");
+        record(&self.inbox, id, &Said::of(&film, &published), PUBLISHED)?;
         self.done(id, &published);
         Ok(published)
     }
@@ -85,7 +86,7 @@ impl Shares {
     }
 
     fn again(&self, id: &FilmId) {
-        std::fs::remove_file(self.inbox.work(id).join(PUBLISHED)).expect("removed");
+        std::fs::remove_file(self.inbox.publish(id).join(PUBLISHED)).expect("removed");
         let film: Film = read_json(&self.inbox.ledger(id)).expect("read").expect("there");
         write_json(&self.inbox.ledger(id), &Film { stage: Stage::Encoded, ..film }).expect("written");
     }
@@ -104,12 +105,16 @@ impl Shares {
     }
 }
 
+fn encoded_in(work: &Path) -> Encoded {
+    serde_json::from_slice(&std::fs::read(work.join(ENCODED)).expect("encoded")).expect("a record")
+}
+
 #[test]
 fn what_changed_since_it_was_verified_is_not_published() {
     let shares = Shares::new();
     let id = shares.encoded("Movies/Up.mkv", "a film as");
     let work = shares.inbox.work(&id);
-    let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+    let mut encoded = encoded_in(&work);
     encoded.film.sha256 = Some(sha256(b"a film as"));
     write_json(&work.join(ENCODED), &encoded).expect("written");
     std::fs::write(work.join("a.mkv"), "a film is").expect("written");
@@ -163,7 +168,7 @@ fn no_other_file_of_the_publisher_is_published() {
         std::fs::write(&secret, "a secret").expect("written");
         let id = shares.encoded("Movies/Up.mkv", "a film as");
         let work = shares.inbox.work(&id);
-        let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+        let mut encoded = encoded_in(&work);
         encoded.film.file = file.replace("SECRET", &secret.display().to_string());
         write_json(&work.join(ENCODED), &encoded).expect("written");
         place(&work, &secret);
@@ -271,7 +276,7 @@ fn each_title_of_a_disc_gets_a_name() {
     let shares = Shares::new();
     let id = shares.encoded("Series/Disc.iso", "episode one");
     let work = shares.inbox.work(&id);
-    let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+    let mut encoded = encoded_in(&work);
     std::fs::write(work.join("b.mkv"), "two").expect("written");
     let second = Part { file: "b.mkv".to_owned(), size: 3, label: Some("title 02".to_owned()), ..encoded.film.clone() };
     encoded.film.label = Some("title 01".to_owned());

@@ -11,6 +11,9 @@ use super::{Action, Dropped, Request, World};
 /// A film that is dropped for the first time, or again after it ended. `None`: it is being processed; this drop waits.
 pub(super) fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
     let id = FilmId::new(&dropped.path, dropped.stamp.size, dropped.stamp.modified);
+    if world.unreadable.contains_key(&id) {
+        return None;
+    }
     let round = match world.films.get(&id) {
         Some(film) if !film.ended() => return None,
         Some(film) => film.round + 1,

@@ -19,6 +19,7 @@ fn empty() -> World {
         now: now(),
         films: BTreeMap::new(),
         files: BTreeMap::new(),
+        unreadable: BTreeMap::new(),
         jobs: BTreeMap::new(),
         nevers: BTreeMap::new(),
         machines: Machines::default(),

@@ -53,6 +53,23 @@ fn users_can_request_films_again() {
     assert_eq!(asked(&failed, files, Request::Retry(failed.id.clone())), again);
 }
 
+/// Nothing is done with it, nor with what is there of it.
+#[test]
+fn a_film_that_can_not_be_read_is_left_alone() {
+    let (one, other) = (film("Movies/Up.mkv", Stage::Claimed), film("Movies/Down.mkv", Stage::Claimed));
+    let mut both = world(&one, Files::default(), &[(Task::Encode, 0, JobState::Failed)]);
+    both.unreadable = [(one.id.clone(), "it can't be read".to_owned())].into();
+    both.unknown.insert(one.id.clone());
+    both.requests.push(Request::Order(one.id.clone(), Priority::First));
+    both.films.insert(other.id.clone(), other.clone());
+    both.files.insert(other.id.clone(), claimed());
+    let dropped = Dropped { path: one.path.clone(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
+    both.dropped.push(dropped);
+    assert_eq!(actions_of(&both), ["begin Encode 0"], "of the other");
+    both.films.remove(&one.id);
+    assert_eq!(actions_of(&both), ["begin Encode 0"], "its record can't be read");
+}
+
 #[test]
 fn films_are_encoded_in_the_order_of_their_owner() {
     let mut many = empty();
