@@ -18,7 +18,7 @@ use super::layout::{Inbox, read_json, require_marker, space};
 use super::ledger::{Film, Priority, Stage};
 use super::publish::said;
 use super::reconcile::{Dropped, Files, Request};
-use super::record::{ENCODED, Encoded, FAILURE, Failure, PUBLISHED, Stamp, TASK, plain};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, PUBLISHED, RENAMED, Stamp, TASK, plain};
 use super::split::{Done, PLAN, Plan, Work};
 use super::trash;
 use crate::user_file;
@@ -60,7 +60,7 @@ pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film
     let asked: BTreeSet<FilmId> = seen.requests.iter().map(|request| request.id().clone()).collect();
     for film in films.values() {
         let files = match &film.stage {
-            Stage::Done { published, .. } if !asked.contains(&film.id) => {
+            Stage::Done { published, .. } if !asked.contains(&film.id) && film.rename.is_none() => {
                 if !all && now.duration_since(published.at) > WATCHED_FOR {
                     continue;
                 }
@@ -137,18 +137,13 @@ fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
             ("normal", Some(id)) => requests.push(Request::Order(id, Priority::Normal)),
             ("later", Some(id)) => requests.push(Request::Order(id, Priority::Later)),
             ("skip", Some(id)) => requests.push(Request::Order(id, Priority::Skipped)),
-            (verb @ ("name" | "called" | "titles"), Some(id)) => {
+            (verb @ ("name" | "titles"), Some(id)) => {
                 let text = match user_file::read(&entry.path(), MOST_BYTES) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     text => String::from_utf8_lossy(&text?).into_owned(),
                 };
                 let numbers = || text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
-                // The page has checked them; whoever writes to the share may not have.
-                requests.push(match verb {
-                    "titles" => Request::Titles(id, numbers()),
-                    "called" => Request::Called(id, text),
-                    _ => Request::Name(id, text),
-                });
+                requests.push(if verb == "titles" { Request::Titles(id, numbers()) } else { Request::Name(id, text) });
             }
             _ => {}
         }
@@ -162,7 +157,6 @@ pub fn request_file(inbox: &Inbox, request: &Request) -> PathBuf {
         Request::Retry(_) => "retry",
         Request::Redo(_) => "redo",
         Request::Name(..) => "name",
-        Request::Called(..) => "called",
         Request::Titles(..) => "titles",
         Request::Accept(_) => "accept",
         Request::Dismiss(_) => "dismiss",
@@ -277,6 +271,7 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         failed: in_failed(inbox, film).map(|path| Stamp::of(&path)).transpose()?,
         reason: inbox.failed_reason(id).try_exists()?,
         published: said(inbox, film, PUBLISHED)?,
+        renamed: said(inbox, film, RENAMED)?,
         failure: if film.stage == Stage::Encoded { said(inbox, film, FAILURE)? } else { of_encoder(FAILURE)? },
         prepared: task.as_ref().is_some_and(|task| {
             (task.stamp, task.round, task.original, &task.whole) == (film.stamp, film.round, film.original, &film.whole)

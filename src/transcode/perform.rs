@@ -15,7 +15,7 @@ use super::layout::{Inbox, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
-use super::record::{ENCODED, Encoded, FAILURE, LOG, TASK};
+use super::record::{ENCODED, Encoded, FAILURE, LOG, RENAMED, TASK};
 use super::split;
 use super::trash;
 
@@ -81,6 +81,11 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             let to = unused(&folder, film);
             move_all(Some(&inbox.beside(id)), to.parent().unwrap_or(&folder))?;
             rename(&from, &to).with_context(|| format!("{} can't be moved to the trash", shown(&film.path)))?;
+        }
+        Action::Renamed(id) => {
+            remove(&inbox.publish(id).join(RENAMED))?;
+            // It may have the result of a film that is being published.
+            let _ = fs::remove_dir(inbox.publish(id));
         }
         Action::GiveUp(id) => {
             let film = known()?;

@@ -17,7 +17,8 @@ use super::layout::{Inbox, Library, read_json};
 use super::ledger::Film;
 use super::name::Unfit;
 use super::publish;
-use super::record::{ENCODED, Encoded, FAILURE, Failure, PROGRESS, PUBLISHED, Part, Phase, Progress, Said};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, PROGRESS, PUBLISHED, Part, Phase, Progress, RENAMED, Renamed, Said};
+use super::rename;
 
 /// A copy without progress for this long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
@@ -140,6 +141,38 @@ impl Publication {
                 Ok(PodStatus::Failed)
             }
         }
+    }
+
+    /// Gives the film's files in the library the name that is recorded for it, and writes `renamed.json` to the publisher's folder. A library
+    /// that hangs, or SIGTERM, ends the process.
+    ///
+    /// # Errors
+    /// A share can't be read or written to, so nothing could be recorded.
+    pub async fn rename(self) -> Result<PodStatus> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let this = self.clone();
+        let mut renaming = tokio::task::spawn_blocking(move || this.renamed());
+        let (film, renamed) = tokio::select! {
+            result = &mut renaming => result.context("renaming ended unexpectedly")??,
+            _ = terminate.recv() => PodStatus::Stopped.exit(),
+            () = tokio::time::sleep(STANDS_STILL_FOR) => {
+                tracing::error!("{}: a share does not respond", self.id);
+                PodStatus::Failed.exit();
+            }
+        };
+        match &renamed.refused {
+            None => tracing::info!("{}: renamed in the library", self.id),
+            Some(why) => tracing::warn!("{}: not renamed: {why}", self.id),
+        }
+        publish::record(&self.inbox, &self.id, &Said::of(&film, &renamed), RENAMED)?;
+        Ok(PodStatus::Done)
+    }
+
+    fn renamed(&self) -> Result<(Film, Renamed)> {
+        let film: Film = read_json(&self.inbox.ledger(&self.id))?.with_context(|| format!("{} is not in the ledger", self.id))?;
+        let wanted = film.rename.as_ref().context("the film is not to be renamed")?;
+        let (asked, result) = (wanted.asked, rename::rename(&self.library, &film, &wanted.name)?);
+        Ok((film, Renamed { asked, refused: result.err() }))
     }
 
     /// The inner result is that of [`publish::run`].

@@ -12,13 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::film::FilmId;
 use super::ledger::{Film, Original, Priority, Stage};
 use super::machines::{Machines, Open, Place};
-use super::record::{Encoded, Failure, Published, Stamp};
+use super::record::{Encoded, Failure, Published, Renamed, Stamp};
 use super::split::{Plan, Work};
 
 mod action;
 mod asked;
 mod job;
 mod pieces;
+mod rename;
 
 pub use action::Action;
 use asked::{begun_anew, noticed, requested};
@@ -86,6 +87,8 @@ pub struct Files {
     pub encoded: Option<Encoded>,
     /// As its publisher says, and no encoder.
     pub published: Option<Published>,
+    /// What its publisher says of a new name.
+    pub renamed: Option<Renamed>,
     /// Of its publisher once it is encoded; before, of its encoder.
     pub failure: Option<Failure>,
     /// Whether the encoder finds in `work/<id>` what it is to do.
@@ -124,8 +127,6 @@ pub enum Request {
     Redo(FilmId),
     /// Call it this, without an extension.
     Name(FilmId, String),
-    /// It was given this name in the library.
-    Called(FilmId, String),
     /// Encode these titles of a disc.
     Titles(FilmId, Vec<u32>),
     /// Take a failed film as it is.
@@ -211,6 +212,9 @@ struct One<'a> {
 
 impl One<'_> {
     fn stage(&mut self) {
+        if self.rename() {
+            return;
+        }
         match &self.film.stage {
             Stage::Claimed => match self.files.claimed {
                 None => self.missing(),
@@ -268,8 +272,10 @@ impl One<'_> {
         self.actions.push(Action::Record(Box::new(film)));
     }
 
+    /// All but one that renames it in the library, which does not concern its encoding.
     fn own_jobs(&self) -> Vec<(&Job, JobState)> {
-        self.world.jobs.iter().filter(|(job, _)| job.id == self.film.id).map(|(job, state)| (job, *state)).collect()
+        let own = self.world.jobs.iter().filter(|(job, _)| job.id == self.film.id && job.task != Task::Rename);
+        own.map(|(job, state)| (job, *state)).collect()
     }
 
     fn forget_all(&mut self) {
@@ -349,7 +355,7 @@ impl One<'_> {
         let takes_hardware = self.world.in_hardware.contains(&self.film.folder);
         let places = match task {
             Task::Encode => self.world.machines.places(self.film.needs.as_deref(), takes_hardware),
-            Task::Original | Task::Part(_) | Task::Publish => Ok(vec![Place::default()]),
+            Task::Original | Task::Part(_) | Task::Publish | Task::Rename => Ok(vec![Place::default()]),
         };
         if task == Task::Encode && self.waits_elsewhere(&places) {
             // The hours of a machine have begun or ended since its Job was created.
@@ -526,6 +532,11 @@ impl One<'_> {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);
             let why = self.film.last_reason.as_deref().unwrap_or("encoded");
             self.waiting.insert(self.film.id.clone(), format!("{why}; next attempt in {seconds} s"));
+            return;
+        }
+        if let Some(rename) = &self.film.rename {
+            let why = format!("waiting until what is in the library is renamed to `{}`", rename.name);
+            self.waiting.insert(self.film.id.clone(), why);
             return;
         }
         if let (Original::Published, Some(why)) = (self.film.original, self.world.played.get(&self.film.id)) {

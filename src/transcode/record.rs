@@ -21,6 +21,8 @@ pub const PROGRESS: &str = "progress.json";
 pub const ENCODED: &str = "encoded.json";
 /// Exists once the film is in the library. Never where an encoder could write it.
 pub const PUBLISHED: &str = "published.json";
+/// What a publisher says of a new name.
+pub const RENAMED: &str = "renamed.json";
 /// Exists once an attempt has failed.
 pub const FAILURE: &str = "failure.json";
 /// HandBrake's own log of the last attempt.
@@ -270,6 +272,15 @@ impl<T> Said<T> {
     pub fn about(self, film: &Film) -> Option<T> {
         ((self.round, self.source) == (film.round, film.stamp)).then_some(self.said)
     }
+}
+
+/// What became of a new name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// As of the film's [`Rename`](super::ledger::Rename).
+    pub asked: Timestamp,
+    /// Why it is not possible, for the user; `None`: the film has it.
+    pub refused: Option<String>,
 }
 
 /// Why an attempt failed.

@@ -332,6 +332,7 @@ impl Watcher {
             | Action::ClearFailure(_)
             | Action::Discard(_)
             | Action::TrashOriginal(_)
+            | Action::Renamed(_)
             | Action::GiveUp(_)
             | Action::Tidy(_)
             | Action::TakeUp(_)

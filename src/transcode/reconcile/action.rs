@@ -24,6 +24,8 @@ pub enum Action {
     /// Removes the encoded film.
     Discard(FilmId),
     TrashOriginal(FilmId),
+    /// Removes what a publisher said of a new name.
+    Renamed(FilmId),
     /// Move to `failed/`, with the reason.
     GiveUp(FilmId),
     /// Removes the folders in `claim/`, `work/` and `publish/`.
@@ -51,6 +53,7 @@ impl Action {
             | Action::ClearFailure(id)
             | Action::Discard(id)
             | Action::TrashOriginal(id)
+            | Action::Renamed(id)
             | Action::GiveUp(id)
             | Action::Tidy(id)
             | Action::TakeUp(id)
