@@ -260,7 +260,14 @@ pub fn may_edit(path: &Path) -> Result<()> {
 /// # Errors
 /// It can't be read, or is not a regular file.
 pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    let file = regular(path)?;
+    read_from(regular(path)?, most)
+}
+
+/// As [`read`], of a file that is open.
+///
+/// # Errors
+/// It can't be read.
+pub fn read_from(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -306,6 +313,15 @@ pub fn seekable(path: &Path) -> io::Result<File> {
 /// As [`read`].
 pub fn regular(path: &Path) -> io::Result<File> {
     let file = open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+/// As [`regular`], and never behind a link: for what another program may have put there.
+///
+/// # Errors
+/// As [`regular`]; it is a symbolic link.
+pub fn no_link(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 

@@ -185,7 +185,7 @@ impl Cluster {
     pub async fn begin(&self, job: &Job, place: &Place) -> Result<()> {
         let file = self.templates.join(match job.task {
             Task::Encode | Task::Original | Task::Part(_) => ENCODE,
-            Task::Publish => "publish.yaml",
+            Task::Publish | Task::Rename => "publish.yaml",
         });
         let text = user_file::text(&file).with_context(|| format!("{} can't be read", file.display()))?;
         let wrong = || format!("{} is not a valid Job manifest", file.display());
@@ -220,7 +220,7 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
         Task::Original => Some("original"),
         Task::Part(Work::Sound) => Some(SOUND),
         Task::Part(Work::Join) => Some("join"),
-        Task::Encode | Task::Part(Work::Piece(_)) | Task::Publish => None,
+        Task::Encode | Task::Part(Work::Piece(_)) | Task::Publish | Task::Rename => None,
     };
     if let Some(label) = shares
         && let Some(template) = object.spec.as_mut().map(|spec| &mut spec.template)
@@ -239,6 +239,9 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
     words.get_or_insert_default().extend(["--id".to_owned(), job.id.to_string()]);
     if let Task::Part(work) = job.task {
         words.get_or_insert_default().extend(["--part".to_owned(), work.to_string()]);
+    }
+    if job.task == Task::Rename {
+        words.get_or_insert_default().push("--rename".to_owned());
     }
     for mount in container.volume_mounts.iter_mut().flatten() {
         if let Some(folder) = &mut mount.sub_path {

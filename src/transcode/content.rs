@@ -47,6 +47,13 @@ pub struct Sample {
 }
 
 impl Content {
+    /// Whether it is as large as that of a film.
+    pub fn is_moderate(&self) -> bool {
+        let languages = self.languages.len() <= 200 && self.languages.iter().all(|language| language.len() <= 20);
+        let picture = |sample: &Sample| sample.picture.len() <= 2 * PICTURE.0 * PICTURE.1;
+        languages && self.samples.len() <= PLACES.len() && self.samples.iter().all(picture)
+    }
+
     /// Whether this film may take the place of another: it is the same one, and has all languages of it. What is not known is not the same.
     pub fn replaces(&self, other: &Content) -> bool {
         let slack = LENGTH.0.max(LENGTH.1 * self.seconds);

@@ -15,12 +15,13 @@ use tokio::time::Instant;
 
 use super::ffmpeg;
 use super::film::FilmId;
+use super::from_encoder;
 use super::handbrake::{Title, Titles, Working};
 use super::layout::{Inbox, read_json, write_json};
 use super::ledger::{Film, Original};
 use super::observe;
 use super::order::{self, Order, Tracks};
-use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
+use super::record::{self, ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
 use super::split::{Done, PLAN, Plan, Work};
 use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
@@ -102,11 +103,12 @@ pub async fn run(task: &Task) -> Result<Ended> {
     let film: Film = read_json(&work.join(TASK))
         .with_context(|| format!("{} can't be read", work.join(TASK).display()))?
         .with_context(|| format!("{} has no {TASK}: the inbox is not mounted, or the folder was emptied", work.display()))?;
-    // The Job's second pod, after the work was done.
-    if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
+    // The Job's second pod, after the work was done. What can't be used is replaced.
+    if let Some(encoded) = from_encoder::read::<Encoded>(&work, ENCODED)?.unwrap_or_default() {
         return Ok(Ended::Encoded(encoded));
     }
-    if let Some(failure) = read_json::<Failure>(&work.join(task.failure()))?.filter(|failure| failure.permanent) {
+    let failed = from_encoder::read::<Failure>(&work, &task.failure())?.unwrap_or_default();
+    if let Some(failure) = failed.filter(|failure| failure.permanent) {
         return Ok(Ended::Failed(failure));
     }
     let plan = observe::plan(&work, &film);
@@ -226,7 +228,7 @@ impl<'a> Encoder<'a> {
         self.of = picked.titles.len();
         for (number, title) in picked.titles.iter().enumerate() {
             self.number = number;
-            let label = (self.of > 1).then(|| format!("title {:02}", title.index));
+            let label = (self.of > 1).then(|| record::label(title.index));
             let ready = match self.ready(&input, title.clone(), &mut remarks).await? {
                 Ok(ready) => ready,
                 Err(flaw) => return Ok(Err(flaw)),

@@ -173,6 +173,7 @@ impl Here {
             Task::Encode | Task::Original => command.arg("encode"),
             Task::Part(work) => command.arg("encode").arg("--part").arg(work.to_string()),
             Task::Publish => command.arg("publish").arg("--library").arg(&self.library),
+            Task::Rename => command.args(["publish", "--rename", "--library"]).arg(&self.library),
         };
         command.arg("--inbox").arg(&self.inbox).arg("--settings").arg(&self.settings).args(["--id", job.id.as_str()]).stdin(Stdio::null());
         command.arg("--who").arg(format!("{}-{}-{}", self.pid, job.round, job.attempt));

@@ -21,7 +21,7 @@ use crate::user_file;
 pub const MARKER: &str = ".hostler-share";
 
 /// Longest file name of common file systems, in bytes.
-const NAME_MAX: usize = 255;
+pub const NAME_MAX: usize = 255;
 
 /// The share that films are dropped into. It is one file system, so that a rename moves a film.
 #[derive(Debug, Clone)]
@@ -44,9 +44,14 @@ impl Inbox {
         self.claim(id).join("beside")
     }
 
-    /// Intermediate files: parts, progress, the log, results of encoder and publisher.
+    /// Intermediate files of its encoder, which may write to nothing else: parts, progress, the log, its result.
     pub fn work(&self, id: &FilmId) -> PathBuf {
         self.root.join("work").join(id.as_str())
+    }
+
+    /// Progress and results of its publisher. No encoder's pod mounts it: what is here decides whether an original is needed any longer.
+    pub fn publish(&self, id: &FilmId) -> PathBuf {
+        self.root.join("publish").join(id.as_str())
     }
 
     /// The watcher's record of a film.
@@ -89,7 +94,7 @@ impl Inbox {
     /// The share is not mounted (the marker is missing), or can't be written to.
     pub fn prepare<'a>(&self, folders: impl IntoIterator<Item = &'a String>) -> Result<()> {
         require_marker(&self.root)?;
-        let parts = ["claim", "work", "ledger", "trash", "failed", "requests"].map(|part| self.root.join(part));
+        let parts = ["claim", "work", "publish", "ledger", "trash", "failed", "requests"].map(|part| self.root.join(part));
         for folder in parts.into_iter().chain(folders.into_iter().map(|name| self.watch().join(name))) {
             std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
         }
@@ -109,14 +114,18 @@ pub struct Library {
 /// # Errors
 /// `path` is not of the form folders/name.
 pub fn place_of(path: &Path, flat: bool) -> Result<PathBuf> {
-    let plain = path.components().count() >= 2 && path.components().all(|part| matches!(part, Component::Normal(_)));
-    ensure!(plain, "the film {} is not in a folder", shown(path));
+    ensure!(is_below(path) && path.components().count() >= 2, "the film {} is not in a folder", shown(path));
     let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
     // A disc is a folder with a generic name; the film has the name of its parent folder.
     if is_disc(name) && folder.components().count() >= 2 {
         return Ok(folder.join(with_mkv(folder.file_name().unwrap_or_default(), false)));
     }
     Ok(folder.join(with_mkv(name, !is_disc(name) && !flat)))
+}
+
+/// Whether a relative path leads to nothing outside of the folder that it is joined to.
+fn is_below(path: &Path) -> bool {
+    path.components().next().is_some() && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// A file name with `.mkv`, as long as file systems take. `has_extension`: the name has one that goes.
@@ -176,6 +185,10 @@ pub fn shown(path: &Path) -> String {
 pub fn write_json(file: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
+    // Once written, it would have to be read.
+    if text.len() > MOST_BYTES {
+        return Err(too_large());
+    }
     write_whole(file, &text)
 }
 
@@ -191,18 +204,25 @@ pub fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
 /// The longest record that is read.
 const MOST_BYTES: usize = 16 << 20;
 
+/// A record that no encoder may write. What encoders write is read by [`from_encoder`](super::from_encoder) alone.
+pub trait Trusted: DeserializeOwned {}
+
 /// `None`: the file does not exist.
 ///
 /// # Errors
 /// It can't be read or parsed.
-pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
-    // Pods that handle films write these: a pipe or a disk full of zeros must hold up no other.
+pub fn read_json<T: Trusted>(file: &Path) -> io::Result<Option<T>> {
+    // Anyone who can write to the share may have written it.
     match user_file::read(file, MOST_BYTES) {
-        Ok(text) if text.len() > MOST_BYTES => Err(io::Error::other("the file is too large for a film's record")),
+        Ok(text) if text.len() > MOST_BYTES => Err(too_large()),
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::from),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is too large for a film's record: the limit is {MOST_BYTES} bytes"))
 }
 
 /// Renames within a file system, synced to disk. A missing target folder is created.
@@ -251,6 +271,26 @@ pub mod path_json {
     }
 }
 
+/// As [`path_json`], for a path in the library: one that leads elsewhere is refused.
+pub mod place_json {
+    use super::{Path, PathBuf, is_below, path_json};
+    use serde::de::Error as _;
+    use serde::{Deserializer, Serializer};
+
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path_json::serialize(path, serializer)
+    }
+
+    /// # Errors
+    /// The deserializer's; the path is not one below a folder.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        let path = path_json::deserialize(deserializer)?;
+        if is_below(&path) { Ok(path) } else { Err(D::Error::custom("the path of the film is not one in the library")) }
+    }
+}
+
 /// The settings of the workload's pods, mounted from a ConfigMap.
 ///
 /// # Errors
@@ -272,7 +312,7 @@ pub fn variant(place: &Path, label: Option<&str>, number: u64) -> PathBuf {
     let number = if number > 1 { format!(" ({number})") } else { String::new() };
     let suffix = format!("{label}{number}");
     let mut name = place.file_stem().unwrap_or_default().as_bytes().to_vec();
-    shorten(&mut name, NAME_MAX - 4 - suffix.len());
+    shorten(&mut name, (NAME_MAX - 4).saturating_sub(suffix.len()));
     name.extend_from_slice(suffix.as_bytes());
     name.extend_from_slice(b".mkv");
     place.with_file_name(OsString::from_vec(name))

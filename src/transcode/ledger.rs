@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disc::is_disc;
 use super::film::FilmId;
-use super::layout::{self, path_json};
+use super::layout::{self, Trusted, path_json};
 use super::record::{Published, Stamp};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Film {
     /// What its owner called it.
     #[serde(default)]
     pub name: Option<String>,
+    /// The name that its files in the library are to get.
+    #[serde(default)]
+    pub rename: Option<Rename>,
     /// The titles of a disc that its owner chose.
     #[serde(default)]
     pub titles: Option<Vec<u32>>,
@@ -63,6 +66,21 @@ pub struct Film {
     pub counted: u32,
     #[serde(default)]
     pub last_reason: Option<String>,
+    /// No attempt starts earlier.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
+}
+
+/// A name that a publisher is to give a film that is in the library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rename {
+    /// Without an extension.
+    pub name: String,
+    /// What the publisher says of it has the same time.
+    pub asked: Timestamp,
+    /// Attempts that ended without a result.
+    #[serde(default)]
+    pub tries: u32,
     /// No attempt starts earlier.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
@@ -133,6 +151,8 @@ pub enum Stage {
     },
 }
 
+impl Trusted for Film {}
+
 impl Film {
     /// Its name in `claim/<id>/`: the folder of a disc keeps its name, which HandBrake needs.
     pub fn source_name(&self) -> &OsStr {
@@ -194,6 +214,7 @@ impl Film {
             folder,
             flat: false,
             name: None,
+            rename: None,
             titles: None,
             accepted: false,
             original: Original::default(),
@@ -211,6 +232,11 @@ impl Film {
             last_reason: None,
             not_before: None,
         }
+    }
+
+    /// What a new name renames in the library; `None`: nothing, or it is not the time for it.
+    pub fn renamable(&self) -> Option<&Published> {
+        self.published().filter(|_| self.ended() || matches!(self.stage, Stage::Claimed | Stage::Encoded))
     }
 
     /// What is in the library of it.

@@ -1,7 +1,7 @@
 //! The transcoding workload: films dropped into a folder are encoded, verified and published to the library.
 //!
 //! All state is in files on the inbox share ([`layout`]): the watcher claims a film with a rename, an encoder and a publisher process it, and
-//! each writes its result to a file. Whatever is killed at any time, the next round continues from the files.
+//! each writes its result to a file of its own folder. Whatever is killed at any time, the next round continues from the files.
 
 pub mod access;
 pub mod again;
@@ -11,6 +11,7 @@ pub mod disc;
 pub mod encode;
 pub mod ffmpeg;
 pub mod film;
+pub mod from_encoder;
 pub mod handbrake;
 pub mod jobs;
 pub mod kind;

@@ -54,8 +54,8 @@ fn tried(root: &Path, relative: &Path, hidden: &str) -> io::Result<()> {
     }
 }
 
-/// EINVAL, ENAMETOOLONG, EILSEQ; and ENOENT, as SMB answers for names of devices.
-fn is_about_names(error: &io::Error) -> bool {
+/// Whether the file system does not take a name: EINVAL, ENAMETOOLONG, EILSEQ; and ENOENT, as SMB answers for names of devices.
+pub fn is_about_names(error: &io::Error) -> bool {
     use nix::libc::{EILSEQ, EINVAL, ENAMETOOLONG, ENOENT};
     error.raw_os_error().is_some_and(|code| [EINVAL, ENAMETOOLONG, EILSEQ, ENOENT].contains(&code))
 }

@@ -1,6 +1,7 @@
 //! Observes the inbox: dropped files, and the files of each film.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,11 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::disc::{self, is_disc};
 use super::film::FilmId;
+use super::from_encoder;
 use super::kind::{self, is_film};
 use super::layout::{Inbox, read_json, require_marker, space};
 use super::ledger::{Film, Priority, Stage};
+use super::publish::said;
 use super::reconcile::{Dropped, Files, Request};
-use super::record::{ENCODED, Encoded, FAILURE, Failure, PUBLISHED, Stamp, TASK, plain};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, PUBLISHED, RENAMED, Stamp, TASK, plain};
 use super::split::{Done, PLAN, Plan, Work};
 use super::trash;
 use crate::user_file;
@@ -33,6 +36,8 @@ pub struct Seen {
     /// Files that will not be processed where they are, and why.
     pub misplaced: Vec<(PathBuf, String)>,
     pub files: BTreeMap<FilmId, Files>,
+    /// Films whose files can't be read, and why.
+    pub unreadable: BTreeMap<FilmId, String>,
     pub unknown: BTreeSet<FilmId>,
     pub requests: Vec<Request>,
     pub paused: bool,
@@ -46,7 +51,7 @@ const WATCHED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// `all`: also look at the originals of films that were done long ago.
 ///
 /// # Errors
-/// The share is not mounted, or something in it can't be read. There are no partial results.
+/// The share is not mounted, or its folders can't be read. Of a film whose files can't be read, nothing is known; other films go on.
 pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>, all: bool) -> Result<Seen> {
     require_marker(&inbox.root)?;
     let mut seen = Seen { requests: requests(inbox)?, paused: inbox.paused().try_exists()?, ..Seen::default() };
@@ -55,7 +60,7 @@ pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film
     let asked: BTreeSet<FilmId> = seen.requests.iter().map(|request| request.id().clone()).collect();
     for film in films.values() {
         let files = match &film.stage {
-            Stage::Done { published, .. } if !asked.contains(&film.id) => {
+            Stage::Done { published, .. } if !asked.contains(&film.id) && film.rename.is_none() => {
                 if !all && now.duration_since(published.at) > WATCHED_FOR {
                     continue;
                 }
@@ -63,10 +68,15 @@ pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film
             }
             _ => files(inbox, film),
         };
-        let files = files.with_context(|| format!("the files of {} can't be read", film.id))?;
-        seen.files.insert(film.id.clone(), files);
+        match files {
+            Ok(files) => drop(seen.files.insert(film.id.clone(), files)),
+            Err(error) => {
+                let why = format!("the files of {} can't be read, so the film is left alone: {error}", film.id);
+                seen.unreadable.insert(film.id.clone(), why);
+            }
+        }
     }
-    for part in ["claim", "work"] {
+    for part in ["claim", "work", "publish"] {
         let folder = inbox.root.join(part);
         for entry in std::fs::read_dir(&folder).with_context(|| format!("{part}/ can't be read"))? {
             let id = entry?.file_name().to_str().and_then(FilmId::parse);
@@ -77,23 +87,38 @@ pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film
     Ok(seen)
 }
 
-/// The records of all films. One that can't be read is an error: its film would seem unknown.
-///
+/// The records of films.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub films: BTreeMap<FilmId, Film>,
+    /// Those that can't be read, and why: their films are not unknown.
+    pub unreadable: BTreeMap<FilmId, String>,
+}
+
 /// # Errors
-/// The ledger can't be read.
-pub fn ledger(inbox: &Inbox) -> Result<BTreeMap<FilmId, Film>> {
+/// The share is not mounted, or the ledger can't be listed.
+pub fn ledger(inbox: &Inbox) -> Result<Ledger> {
     require_marker(&inbox.root)?;
-    let mut films = BTreeMap::new();
+    let mut ledger = Ledger::default();
     for entry in std::fs::read_dir(inbox.root.join("ledger")).context("ledger/ can't be read")? {
         let file = entry?.path();
         if file.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        let film: Option<Film> = read_json(&file)
-            .with_context(|| format!("{} can't be read\nhint: move this file away to have its film moved to failed/", file.display()))?;
-        films.extend(film.map(|film| (film.id.clone(), film)));
+        // The watcher wrote no other.
+        let Some(id) = file.file_stem().and_then(OsStr::to_str).and_then(FilmId::parse) else { continue };
+        match read_json::<Film>(&file) {
+            Ok(None) => {}
+            Ok(Some(film)) if film.id == id => drop(ledger.films.insert(id, film)),
+            Ok(Some(_)) => drop(ledger.unreadable.insert(id.clone(), unreadable(&id, "it is the record of another film"))),
+            Err(error) => drop(ledger.unreadable.insert(id.clone(), unreadable(&id, &error.to_string()))),
+        }
     }
-    Ok(films)
+    Ok(ledger)
+}
+
+fn unreadable(id: &FilmId, why: &str) -> String {
+    format!("ledger/{id}.json can't be read, so its film is left alone: {why}; move this file away to have the film moved to failed/")
 }
 
 fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
@@ -112,18 +137,13 @@ fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
             ("normal", Some(id)) => requests.push(Request::Order(id, Priority::Normal)),
             ("later", Some(id)) => requests.push(Request::Order(id, Priority::Later)),
             ("skip", Some(id)) => requests.push(Request::Order(id, Priority::Skipped)),
-            (verb @ ("name" | "called" | "titles"), Some(id)) => {
+            (verb @ ("name" | "titles"), Some(id)) => {
                 let text = match user_file::read(&entry.path(), MOST_BYTES) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     text => String::from_utf8_lossy(&text?).into_owned(),
                 };
                 let numbers = || text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
-                // The page has checked them; whoever writes to the share may not have.
-                requests.push(match verb {
-                    "titles" => Request::Titles(id, numbers()),
-                    "called" => Request::Called(id, text),
-                    _ => Request::Name(id, text),
-                });
+                requests.push(if verb == "titles" { Request::Titles(id, numbers()) } else { Request::Name(id, text) });
             }
             _ => {}
         }
@@ -137,7 +157,6 @@ pub fn request_file(inbox: &Inbox, request: &Request) -> PathBuf {
         Request::Retry(_) => "retry",
         Request::Redo(_) => "redo",
         Request::Name(..) => "name",
-        Request::Called(..) => "called",
         Request::Titles(..) => "titles",
         Request::Accept(_) => "accept",
         Request::Dismiss(_) => "dismiss",
@@ -245,38 +264,43 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
     let id = &film.id;
     let (claim, work) = (inbox.claim(id), inbox.work(id));
     // One that can't be read is written again.
-    let task = read_json::<Film>(&work.join(TASK)).ok().flatten();
+    let task = from_encoder::read::<Film>(&work, TASK)?.unwrap_or_default();
+    let of_encoder = |name: &str| Ok::<_, io::Error>(from_encoder::read(&work, name)?.unwrap_or_else(|why| Some(unusable(why))));
     let mut files = Files {
         claimed: stamp(&claim.join(film.source_name()))?,
         failed: in_failed(inbox, film).map(|path| Stamp::of(&path)).transpose()?,
         reason: inbox.failed_reason(id).try_exists()?,
-        published: read_json(&work.join(PUBLISHED))?,
-        failure: read_json(&work.join(FAILURE))?,
+        published: said(inbox, film, PUBLISHED)?,
+        renamed: said(inbox, film, RENAMED)?,
+        failure: if film.stage == Stage::Encoded { said(inbox, film, FAILURE)? } else { of_encoder(FAILURE)? },
         prepared: task.as_ref().is_some_and(|task| {
             (task.stamp, task.round, task.original, &task.whole) == (film.stamp, film.round, film.original, &film.whole)
         }),
         machines: task.map_or(0, |task| task.machines),
-        folders: claim.try_exists()? || work.try_exists()?,
+        folders: [&claim, &work, &inbox.publish(id)].iter().any(|folder| folder.symlink_metadata().is_ok()),
         ..Files::default()
     };
     // Before the encoded film, whose encoder removes them: what is read here of either is never less than there is.
     if let Some(plan) = plan(&work, film) {
         files.done = done(&work, &plan)?.into_keys().collect();
         for part in plan.works().chain([Work::Join]) {
-            let failure: Option<Failure> = read_json(&work.join(part.failure()))?;
-            files.failures.extend(failure.map(|failure| (part, failure)));
+            files.failures.extend(of_encoder(&part.failure())?.map(|failure| (part, failure)));
         }
         files.plan = Some(plan);
     }
-    files.planned = work.join(PLAN).try_exists()?;
-    if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
-        // One with another name than an encoder gives is none.
-        let mut there = true;
-        for part in encoded.parts() {
-            let film = part.path(&work).ok().map(|path| stamp(&path)).transpose()?.flatten();
-            there &= film.is_some_and(|film| film.size == part.size);
+    files.planned = work.join(PLAN).symlink_metadata().is_ok();
+    match from_encoder::read::<Encoded>(&work, ENCODED)? {
+        Ok(Some(encoded)) => {
+            let mut there = true;
+            for part in encoded.parts() {
+                let film = part.path(&work).ok().map(|path| stamp(&path)).transpose()?.flatten();
+                there &= film.is_some_and(|film| film.size == part.size);
+            }
+            files.encoded = there.then_some(encoded);
         }
-        files.encoded = there.then_some(encoded);
+        Ok(None) => {}
+        Err(why) if film.stage == Stage::Claimed && files.failure.is_none() => files.failure = Some(unusable(why)),
+        Err(_) => {}
     }
     if files.claimed.is_none() {
         files.dropped = stamp(&inbox.watch().join(&film.path))?;
@@ -285,9 +309,24 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
     Ok(files)
 }
 
+/// What a record that can't be used comes to: another attempt may leave a better one.
+fn unusable(reason: String) -> Failure {
+    Failure {
+        who: String::new(),
+        permanent: false,
+        outside: false,
+        question: false,
+        titles: Vec::new(),
+        lacks: None,
+        reason,
+        tail: Vec::new(),
+        at: Timestamp::now(),
+    }
+}
+
 /// How a film is encoded in pieces; `None`: it is not, or an encoder wrote what is no plan for this original.
 pub fn plan(work: &Path, film: &Film) -> Option<Plan> {
-    read_json::<Plan>(&work.join(PLAN)).ok().flatten().filter(|plan| plan.is_for(film.stamp, film.round))
+    from_encoder::read::<Plan>(work, PLAN).ok()?.ok()?.filter(|plan| plan.is_for(film.stamp, film.round))
 }
 
 /// What is done of a plan, and next to its record.
@@ -297,7 +336,8 @@ pub fn plan(work: &Path, film: &Film) -> Option<Plan> {
 pub fn done(work: &Path, plan: &Plan) -> io::Result<BTreeMap<Work, Done>> {
     let mut found = BTreeMap::new();
     for part in plan.works() {
-        let Some(done) = read_json::<Done>(&work.join(part.result())).ok().flatten().filter(|done| done.plan == plan.who) else { continue };
+        let done = from_encoder::read::<Done>(work, &part.result())?.unwrap_or_default();
+        let Some(done) = done.filter(|done| done.plan == plan.who) else { continue };
         let file = plain(work, &done.file).ok().map(|path| stamp(&path)).transpose()?.flatten();
         if file.is_some_and(|file| file.size == done.size) {
             found.insert(part, done);
@@ -416,6 +456,21 @@ mod tests {
         fs::remove_file(inbox.root.join(MARKER)).expect("removed");
         assert!(observe(&inbox, &settings, &BTreeMap::new(), false).is_err());
         assert!(ledger(&inbox).is_err());
+    }
+
+    /// By itself, or under another film's name.
+    #[test]
+    fn a_record_that_can_not_be_read_stops_no_other() {
+        let (_folder, inbox, _) = inbox();
+        let film = |path: &str| Film::dropped(path.into(), "Movies".into(), Stamp { size: 1, modified: 1 }, Timestamp::UNIX_EPOCH);
+        let (good, bad) = (film("Movies/Up.mkv"), film("Movies/Down.mkv"));
+        super::super::layout::write_json(&inbox.ledger(&good.id), &good).expect("written");
+        let huge = Film { whole: Some("x".repeat(20 << 20)), ..good.clone() };
+        assert!(super::super::layout::write_json(&inbox.ledger(&good.id), &huge).is_err(), "it could not be read again");
+        fs::write(inbox.ledger(&bad.id), "{").expect("written");
+        let ledger = ledger(&inbox).expect("listed");
+        assert_eq!((ledger.films.len(), ledger.unreadable.len()), (1, 1));
+        assert!(ledger.films.contains_key(&good.id) && ledger.unreadable[&bad.id].contains("can't be read"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Samples, is_own_name};
 use super::again;
+use super::from_encoder;
 use super::layout::{Inbox, Library, read_json, require_marker};
 use super::ledger::{Film, Stage};
 use super::observe;
@@ -134,7 +135,8 @@ impl Known {
             let Ok(time) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
             let film = match self.films.remove(&file) {
                 Some((known, film)) if known == time => Some(film),
-                _ => read_json(&file).with_context(|| format!("{} can't be read", file.display()))?,
+                // The watcher says which one can't be read.
+                _ => read_json(&file).unwrap_or_default(),
             };
             films.extend(film.map(|film| (file, (time, film))));
         }
@@ -143,8 +145,8 @@ impl Known {
         let mut progress = BTreeMap::new();
         for film in films.iter().filter(|film| !film.ended()) {
             let work = inbox.work(&film.id);
-            let read: Option<Progress> = read_json(&work.join(PROGRESS)).unwrap_or_default();
-            let read = if film.stage == Stage::Claimed { in_pieces(&work, film).or(read) } else { read };
+            let read = if film.stage == Stage::Claimed { in_pieces(&work, film) } else { progress_in(&inbox.publish(&film.id), PROGRESS) };
+            let read = read.or_else(|| progress_in(&work, PROGRESS));
             progress.extend(read.map(|progress| (film.id.clone(), progress)));
         }
         let status: Option<Status> = read_json(&inbox.root.join(STATUS)).context("the watcher's report can't be read")?;
@@ -152,12 +154,17 @@ impl Known {
     }
 }
 
+/// What an encoder or a publisher says of its progress, as far as it can be shown.
+fn progress_in(folder: &Path, name: &str) -> Option<Progress> {
+    from_encoder::read(folder, name).ok()?.ok()?
+}
+
 /// The progress of a film that is encoded in pieces; `None`: it is not.
 fn in_pieces(work: &Path, film: &Film) -> Option<Progress> {
     let plan = observe::plan(work, film)?;
     let works = || plan.works().chain([Work::Join]);
     let done = observe::done(work, &plan).unwrap_or_default();
-    let progress = works().filter_map(|part| Some((part, read_json(&work.join(part.progress())).ok()??)));
+    let progress = works().filter_map(|part| Some((part, progress_in(work, &part.progress())?)));
     split::shown(&plan, &done, &progress.collect())
 }
 

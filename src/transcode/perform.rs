@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::film::FilmId;
+use super::from_encoder;
 use super::kind;
-use super::layout::{Inbox, read_json, rename, shown, write_json, write_whole};
+use super::layout::{Inbox, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
-use super::record::{ENCODED, FAILURE, LOG, PUBLISHED, TASK};
+use super::record::{ENCODED, Encoded, FAILURE, LOG, RENAMED, TASK};
 use super::split;
 use super::trash;
 
@@ -55,17 +56,22 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
                 .with_context(|| format!("work/{id} can't be written to"))?;
         }
         Action::ClearFailure(id) => {
-            remove(&inbox.work(id).join(FAILURE))?;
+            let work = inbox.work(id);
+            remove(&inbox.publish(id).join(FAILURE))?;
+            remove_all(&work.join(FAILURE))?;
             // Of a film in pieces, those of its parts.
-            let listed = fs::read_dir(inbox.work(id)).into_iter().flatten().flatten().map(|entry| entry.path());
+            let listed = fs::read_dir(&work).into_iter().flatten().flatten().map(|entry| entry.path());
             for file in listed.filter(|file| file.to_string_lossy().ends_with(split::FAILURE)) {
-                remove(&file)?;
+                remove_all(&file)?;
+            }
+            if from_encoder::read::<Encoded>(&work, ENCODED)?.is_err() {
+                remove_all(&work.join(ENCODED))?;
             }
         }
         Action::Discard(id) => {
             // In this order: while there is an encoded film, this is done again.
-            remove(&inbox.work(id).join(PUBLISHED))?;
-            remove(&inbox.work(id).join(ENCODED))?;
+            remove_all(&inbox.publish(id))?;
+            remove_all(&inbox.work(id).join(ENCODED))?;
             remove_all(&inbox.work(id))?;
         }
         Action::TrashOriginal(id) => {
@@ -76,12 +82,18 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             move_all(Some(&inbox.beside(id)), to.parent().unwrap_or(&folder))?;
             rename(&from, &to).with_context(|| format!("{} can't be moved to the trash", shown(&film.path)))?;
         }
+        Action::Renamed(id) => {
+            remove(&inbox.publish(id).join(RENAMED))?;
+            // It may have the result of a film that is being published.
+            let _ = fs::remove_dir(inbox.publish(id));
+        }
         Action::GiveUp(id) => {
             let film = known()?;
             write_whole(&inbox.failed_reason(id), reason(film).as_bytes()).context("failed/ can't be written to")?;
-            match fs::rename(inbox.work(id).join(LOG), inbox.failed_log(id)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("failed/ can't be written to")?,
-                _ => {}
+            let log = inbox.work(id).join(LOG);
+            // Its owner reads it: never what an encoder put a link to.
+            if log.symlink_metadata().is_ok_and(|log| log.is_file()) {
+                fs::rename(log, inbox.failed_log(id)).context("failed/ can't be written to")?;
             }
             let from = inbox.claim(id).join(film.source_name());
             if from.symlink_metadata().is_ok() {
@@ -92,6 +104,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
         }
         Action::Tidy(id) => {
             remove_all(&inbox.work(id))?;
+            remove_all(&inbox.publish(id))?;
             if let Some(film) = film {
                 remove_emptied(inbox, film);
             }
@@ -214,8 +227,9 @@ fn reason(film: &Film) -> String {
 
 fn take_up(inbox: &Inbox, id: &FilmId) -> Result<()> {
     // What the encoder was told of it has its name.
-    let known: Option<Film> = read_json(&inbox.work(id).join(TASK)).ok().flatten();
+    let known = from_encoder::read::<Film>(&inbox.work(id), TASK)?.unwrap_or_default();
     let claim = inbox.claim(id);
+    remove_all(&inbox.publish(id))?;
     let Ok(listed) = fs::read_dir(&claim) else { return Ok(remove_all(&inbox.work(id))?) };
     let text = format!(
         "The folder claim/{id} contains a film that is not in the ledger; its record may have been deleted.{}\nDrop the film again to \
@@ -241,9 +255,11 @@ fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_all(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
+/// A folder with all that is in it, or whatever else is there.
+fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove(path),
         result => result,
     }
 }

@@ -12,10 +12,13 @@ use tokio::time::Instant;
 
 use super::encode::{self, Ended, Task};
 use super::film::FilmId;
-use super::layout::{Inbox, Library, write_json};
+use super::from_encoder::{self, FromEncoder};
+use super::layout::{Inbox, Library, read_json};
+use super::ledger::Film;
 use super::name::Unfit;
 use super::publish;
-use super::record::{Encoded, FAILURE, Failure, PROGRESS, Part, Phase, Progress};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, PROGRESS, PUBLISHED, Part, Phase, Progress, RENAMED, Renamed, Said};
+use super::rename;
 
 /// A copy without progress for this long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
@@ -102,15 +105,18 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Copies the film into the library, and writes `published.json` or `failure.json` to its work folder. A copy that hangs, or SIGTERM,
+    /// Copies the film into the library, and writes `published.json` or `failure.json` to the publisher's folder. A copy that hangs, or SIGTERM,
     /// ends the process.
     ///
     /// # Errors
-    /// The inbox can't be written to, so nothing could be recorded.
+    /// The inbox can't be read or written to, so nothing could be recorded.
     pub async fn run(self) -> Result<PodStatus> {
+        // As it is now: what is said later is of this original and round.
+        let film: Film = read_json(&self.inbox.ledger(&self.id))?.with_context(|| format!("{} is not in the ledger", self.id))?;
         match self.copied().await? {
             Ok(published) => {
-                publish::record(&self.inbox, &self.id, &published)?;
+                publish::record(&self.inbox, &self.id, &Said::of(&film, &published), PUBLISHED)
+                    .context("the film is in the library, but the result can't be recorded")?;
                 tracing::info!("{}: in the library, {}, sha256 {}", self.id, quantity::size(published.size()), published.film.sha256);
                 Ok(PodStatus::Done)
             }
@@ -130,10 +136,43 @@ impl Publication {
                     tail: Vec::new(),
                     at,
                 };
-                write_json(&self.inbox.work(&self.id).join(FAILURE), &failure)?;
+                let failure = failure.bounded().map_err(anyhow::Error::msg)?;
+                publish::record(&self.inbox, &self.id, &Said::of(&film, &failure), FAILURE)?;
                 Ok(PodStatus::Failed)
             }
         }
+    }
+
+    /// Gives the film's files in the library the name that is recorded for it, and writes `renamed.json` to the publisher's folder. A library
+    /// that hangs, or SIGTERM, ends the process.
+    ///
+    /// # Errors
+    /// A share can't be read or written to, so nothing could be recorded.
+    pub async fn rename(self) -> Result<PodStatus> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let this = self.clone();
+        let mut renaming = tokio::task::spawn_blocking(move || this.renamed());
+        let (film, renamed) = tokio::select! {
+            result = &mut renaming => result.context("renaming ended unexpectedly")??,
+            _ = terminate.recv() => PodStatus::Stopped.exit(),
+            () = tokio::time::sleep(STANDS_STILL_FOR) => {
+                tracing::error!("{}: a share does not respond", self.id);
+                PodStatus::Failed.exit();
+            }
+        };
+        match &renamed.refused {
+            None => tracing::info!("{}: renamed in the library", self.id),
+            Some(why) => tracing::warn!("{}: not renamed: {why}", self.id),
+        }
+        publish::record(&self.inbox, &self.id, &Said::of(&film, &renamed), RENAMED)?;
+        Ok(PodStatus::Done)
+    }
+
+    fn renamed(&self) -> Result<(Film, Renamed)> {
+        let film: Film = read_json(&self.inbox.ledger(&self.id))?.with_context(|| format!("{} is not in the ledger", self.id))?;
+        let wanted = film.rename.as_ref().context("the film is not to be renamed")?;
+        let (asked, result) = (wanted.asked, rename::rename(&self.library, &film, &wanted.name)?);
+        Ok((film, Renamed { asked, refused: result.err() }))
     }
 
     /// The inner result is that of [`publish::run`].
@@ -163,7 +202,7 @@ impl Publication {
 
     /// Records the progress: `moved` bytes were copied or compared.
     fn show(&self, moved: u64, began: Timestamp) {
-        let Ok(Some(encoded)) = Encoded::of(&self.inbox.work(&self.id)) else { return };
+        let Ok(Ok(Some(encoded))) = from_encoder::read::<Encoded>(&self.inbox.work(&self.id), ENCODED) else { return };
         // Each byte is written once and read back once.
         #[expect(clippy::cast_precision_loss, reason = "only shown")]
         let done = (moved as f64 / (2 * encoded.size()).max(1) as f64).min(1.0);
@@ -179,6 +218,6 @@ impl Publication {
             began,
             at: Timestamp::now(),
         };
-        let _ = write_json(&self.inbox.work(&self.id).join(PROGRESS), &progress);
+        let _ = publish::record(&self.inbox, &self.id, &progress, PROGRESS);
     }
 }

@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,15 +14,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use hostler_core::digest::hex;
 use jiff::Timestamp;
-use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::film::FilmId;
+use super::from_encoder;
 use super::kind;
 use super::layout::{self, Inbox, Library, read_json, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::name;
-use super::record::{ENCODED, Encoded, InLibrary, PUBLISHED, Part, Published};
+use super::record::{ENCODED, Encoded, InLibrary, PUBLISHED, Part, Published, Said};
 use super::trash;
 use crate::{atomic, user_file};
 
@@ -41,11 +43,12 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     require_marker(&inbox.root)?;
     require_marker(&library.root)?;
     let work = inbox.work(id);
-    if let Some(published) = read_json::<Published>(&work.join(PUBLISHED))? {
+    let film: Film = read_json(&inbox.ledger(id))?.with_context(|| format!("{id} is not in the ledger"))?;
+    if let Some(published) = said(inbox, &film, PUBLISHED)? {
         return Ok(published);
     }
-    let film: Film = read_json(&inbox.ledger(id))?.with_context(|| format!("{id} is not in the ledger"))?;
-    let encoded: Encoded = read_json(&work.join(ENCODED))?.with_context(|| format!("{id} is not encoded yet"))?;
+    let encoded: Option<Encoded> = from_encoder::read(&work, ENCODED)?.map_err(anyhow::Error::msg)?;
+    let encoded = encoded.with_context(|| format!("{id} is not encoded yet"))?;
     let wanted = film.place()?;
     let base = name::fitting(&library.root, &wanted, &part_name(id, who))?;
     let others = films(inbox)?;
@@ -95,23 +98,23 @@ fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, 
             None => folder.join(name),
         };
         let moved = Arc::default();
-        if to.symlink_metadata().is_ok() && hash(&to, &moved).ok() != Some(hash(&from, &moved)?) && film.earlier.is_none() {
-            remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
-            continue;
+        if let Ok(there) = to.symlink_metadata()
+            && hash(&to, &moved).ok() != Some(hash(&from, &moved)?)
+        {
+            if film.earlier.is_none() || !there.is_file() {
+                remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
+                continue;
+            }
+            // Someone may have changed it there.
+            let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced).join(to.file_name().unwrap_or_default());
+            keep_copy(&to, &kept).with_context(|| format!("{} can't be moved to the trash", shown(&to)))?;
         }
         let hidden = folder.join(part_name(&film.id, who));
-        plain_file(&from).and_then(|file| copied(file, &hidden, &moved)).with_context(|| format!("{} can't be copied", shown(&from)))?;
+        let file = user_file::no_link(&from).map_err(anyhow::Error::from);
+        file.and_then(|file| copied(file, &hidden, &moved)).with_context(|| format!("{} can't be copied", shown(&from)))?;
         layout::rename(&hidden, &to).with_context(|| format!("{} can't be renamed to its final name", shown(&to)))?;
     }
     Ok(remarks)
-}
-
-/// A file beside a film, which is never behind a link.
-fn plain_file(path: &Path) -> Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
-    ensure!(file.metadata()?.is_file(), "it is not a regular file");
-    Ok(file)
 }
 
 /// The films that are known, to tell what is in the library.
@@ -262,12 +265,24 @@ fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `published.json`: the film is in the library.
+/// What a publisher said of a film as it is now; `None`: nothing.
 ///
 /// # Errors
-/// The inbox can't be written to.
-pub fn record(inbox: &Inbox, id: &FilmId, published: &Published) -> Result<()> {
-    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but the result can't be recorded")
+/// The inbox can't be read.
+pub fn said<T: DeserializeOwned>(inbox: &Inbox, film: &Film, name: &str) -> io::Result<Option<T>> {
+    let said: Option<Said<T>> = read_json(&inbox.publish(&film.id).join(name))?;
+    Ok(said.and_then(|said| said.about(film)))
+}
+
+/// Writes what a publisher says: never to the folder of an encoder, which could write that, too.
+///
+/// # Errors
+/// The inbox is not mounted, or can't be written to.
+pub fn record(inbox: &Inbox, id: &FilmId, said: &impl Serialize, name: &str) -> Result<()> {
+    require_marker(&inbox.root)?;
+    let folder = inbox.publish(id);
+    std::fs::create_dir_all(&folder)?;
+    Ok(write_json(&folder.join(name), said)?)
 }
 
 /// A hard link to the old version if the trash is on the same file system, else a copy: the library is never without the film.
@@ -312,8 +327,7 @@ pub fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, Stri
 
 /// The film that an encoder left, opened where it should be: the encoder may have put a link in its place, or in that of its folder.
 fn encoded_film(path: &Path) -> Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let film = File::options().read(true).custom_flags(flags.bits()).open(path)?;
+    let film = user_file::no_link(path)?;
     let opened = std::fs::read_link(format!("/proc/self/fd/{}", film.as_raw_fd()))?;
     // The root of the share may itself be behind a link; what is below it may not.
     let (Some(work), Some(name)) = (path.parent(), path.file_name()) else { bail!("it is not in a folder") };
@@ -322,7 +336,6 @@ fn encoded_film(path: &Path) -> Result<File> {
     };
     let kind = work.parent().and_then(Path::file_name).unwrap_or_default();
     ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "it is a symbolic link, or in a folder that is one");
-    ensure!(film.metadata()?.is_file(), "it is not a regular file");
     Ok(film)
 }
 

@@ -12,13 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::film::FilmId;
 use super::ledger::{Film, Original, Priority, Stage};
 use super::machines::{Machines, Open, Place};
-use super::record::{Encoded, Failure, Published, Stamp};
+use super::record::{Encoded, Failure, Published, Renamed, Stamp};
 use super::split::{Plan, Work};
 
 mod action;
 mod asked;
 mod job;
 mod pieces;
+mod rename;
 
 pub use action::Action;
 use asked::{begun_anew, noticed, requested};
@@ -31,13 +32,15 @@ pub struct World {
     pub films: BTreeMap<FilmId, Film>,
     /// For films that have not ended, and for failed ones.
     pub files: BTreeMap<FilmId, Files>,
+    /// Films whose record or files can't be read, and why: each is left alone, with all that is there of it.
+    pub unreadable: BTreeMap<FilmId, String>,
     pub jobs: BTreeMap<Job, JobState>,
     /// Where Jobs must never run, of those that may not run everywhere.
     pub nevers: BTreeMap<Job, BTreeSet<String>>,
     pub machines: Machines,
     /// Complete films in `watch/`.
     pub dropped: Vec<Dropped>,
-    /// Folders in `claim/` and `work/` without a record in the ledger.
+    /// Folders in `claim/`, `work/` and `publish/` without a record in the ledger.
     pub unknown: BTreeSet<FilmId>,
     /// Requests of users.
     pub requests: Vec<Request>,
@@ -82,7 +85,11 @@ pub struct Files {
     pub reason: bool,
     /// Only if the film that it describes is next to it.
     pub encoded: Option<Encoded>,
+    /// As its publisher says, and no encoder.
     pub published: Option<Published>,
+    /// What its publisher says of a new name.
+    pub renamed: Option<Renamed>,
+    /// Of its publisher once it is encoded; before, of its encoder.
     pub failure: Option<Failure>,
     /// Whether the encoder finds in `work/<id>` what it is to do.
     pub prepared: bool,
@@ -96,7 +103,7 @@ pub struct Files {
     pub done: BTreeSet<Work>,
     /// Of attempts at parts of it.
     pub failures: BTreeMap<Work, Failure>,
-    /// Whether `claim/<id>` or `work/<id>` exists, whatever is in it.
+    /// Whether `claim/<id>`, `work/<id>` or `publish/<id>` exists, whatever is in it.
     pub folders: bool,
 }
 
@@ -120,8 +127,6 @@ pub enum Request {
     Redo(FilmId),
     /// Call it this, without an extension.
     Name(FilmId, String),
-    /// It was given this name in the library.
-    Called(FilmId, String),
     /// Encode these titles of a disc.
     Titles(FilmId, Vec<u32>),
     /// Take a failed film as it is.
@@ -141,7 +146,8 @@ pub type Waiting = BTreeMap<FilmId, String>;
 pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     let mut actions = Vec::new();
     let mut waiting = Waiting::new();
-    for request in &world.requests {
+    let readable = |id: &FilmId| !world.unreadable.contains_key(id);
+    for request in world.requests.iter().filter(|request| readable(request.id())) {
         actions.extend(requested(world, request));
         actions.push(Action::Answered(request.clone()));
     }
@@ -150,6 +156,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
         actions.extend(noticed(world, dropped).map(|film| Action::Record(Box::new(film))));
     }
     let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
+    waiting.extend(films.iter().filter_map(|film| Some((film.id.clone(), world.unreadable.get(&film.id)?.clone()))));
     films.sort_by_key(|film| (film.claimed, &film.id));
     // Of several drops for one path in the library, the earliest comes first: otherwise an older film could replace a newer one.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
@@ -165,15 +172,15 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
         waits: *state == JobState::Waiting,
     };
     let mut busy: Vec<Open> = encoding.map(open).collect();
-    for film in films {
+    for film in films.into_iter().filter(|film| readable(&film.id)) {
         let files = world.files.get(&film.id).cloned().unwrap_or_default();
         let mut one = One { world, film, files: &files, first: &first, busy: &mut busy, actions: &mut actions, waiting: &mut waiting };
         one.stage();
     }
-    for job in world.jobs.keys().filter(|job| !world.films.contains_key(&job.id)) {
+    for job in world.jobs.keys().filter(|job| !world.films.contains_key(&job.id) && readable(&job.id)) {
         actions.push(Action::Forget(job.clone()));
     }
-    actions.extend(world.unknown.iter().cloned().map(Action::TakeUp));
+    actions.extend(world.unknown.iter().filter(|id| readable(id)).cloned().map(Action::TakeUp));
     (actions, waiting)
 }
 
@@ -205,6 +212,9 @@ struct One<'a> {
 
 impl One<'_> {
     fn stage(&mut self) {
+        if self.rename() {
+            return;
+        }
         match &self.film.stage {
             Stage::Claimed => match self.files.claimed {
                 None => self.missing(),
@@ -262,8 +272,10 @@ impl One<'_> {
         self.actions.push(Action::Record(Box::new(film)));
     }
 
+    /// All but one that renames it in the library, which does not concern its encoding.
     fn own_jobs(&self) -> Vec<(&Job, JobState)> {
-        self.world.jobs.iter().filter(|(job, _)| job.id == self.film.id).map(|(job, state)| (job, *state)).collect()
+        let own = self.world.jobs.iter().filter(|(job, _)| job.id == self.film.id && job.task != Task::Rename);
+        own.map(|(job, state)| (job, *state)).collect()
     }
 
     fn forget_all(&mut self) {
@@ -343,7 +355,7 @@ impl One<'_> {
         let takes_hardware = self.world.in_hardware.contains(&self.film.folder);
         let places = match task {
             Task::Encode => self.world.machines.places(self.film.needs.as_deref(), takes_hardware),
-            Task::Original | Task::Part(_) | Task::Publish => Ok(vec![Place::default()]),
+            Task::Original | Task::Part(_) | Task::Publish | Task::Rename => Ok(vec![Place::default()]),
         };
         if task == Task::Encode && self.waits_elsewhere(&places) {
             // The hours of a machine have begun or ended since its Job was created.
@@ -521,6 +533,11 @@ impl One<'_> {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);
             let why = self.film.last_reason.as_deref().unwrap_or("encoded");
             self.waiting.insert(self.film.id.clone(), format!("{why}; next attempt in {seconds} s"));
+            return;
+        }
+        if let Some(rename) = &self.film.rename {
+            let why = format!("waiting until what is in the library is renamed to `{}`", rename.name);
+            self.waiting.insert(self.film.id.clone(), why);
             return;
         }
         if let (Original::Published, Some(why)) = (self.film.original, self.world.played.get(&self.film.id)) {

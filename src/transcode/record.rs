@@ -1,12 +1,15 @@
-//! The files that encoder and publisher write to `work/<id>/` for the watcher and the page.
+//! The files that an encoder writes to `work/<id>/`, and a publisher to `publish/<id>/`, for the watcher and the page. What an encoder wrote is
+//! read by [`from_encoder`](super::from_encoder) alone.
 
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::content::Content;
-use super::layout::{path_json, read_json};
+use super::layout::{NAME_MAX, Trusted, place_json};
+use super::ledger::Film;
 use super::measure::Measured;
 
 /// The watcher's record of the film for its encoder, which sees no more of the inbox than the film and this folder. Where it is missing, the
@@ -16,8 +19,10 @@ pub const TASK: &str = "task.json";
 pub const PROGRESS: &str = "progress.json";
 /// Exists once a verified film is next to it.
 pub const ENCODED: &str = "encoded.json";
-/// Exists once the film is in the library.
+/// Exists once the film is in the library. Never where an encoder could write it.
 pub const PUBLISHED: &str = "published.json";
+/// What a publisher says of a new name.
+pub const RENAMED: &str = "renamed.json";
 /// Exists once an attempt has failed.
 pub const FAILURE: &str = "failure.json";
 /// HandBrake's own log of the last attempt.
@@ -99,8 +104,8 @@ pub struct Part {
     /// Seconds.
     pub duration: f64,
     pub frames: u64,
-    /// What distinguishes it from the others of the same original: `title 02`.
-    #[serde(default)]
+    /// What distinguishes it from the others of the same original: as [`label`] makes it.
+    #[serde(default, deserialize_with = "only_label")]
     pub label: Option<String>,
     /// `None`: not known.
     #[serde(default)]
@@ -137,14 +142,6 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// From a work folder. `None`: nothing is encoded yet.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub fn of(work: &Path) -> std::io::Result<Option<Encoded>> {
-        read_json(&work.join(ENCODED))
-    }
-
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         std::iter::once(&self.film).chain(&self.more)
     }
@@ -165,6 +162,23 @@ impl Part {
     }
 }
 
+/// The label of a disc's title, a part of its name in the library: `title 02`.
+pub fn label(title: u32) -> String {
+    format!("{TITLE}{title:02}")
+}
+
+const TITLE: &str = "title ";
+
+/// A label becomes a part of a path.
+fn only_label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let label: Option<String> = Deserialize::deserialize(deserializer)?;
+    let digits = |digits: &str| (2..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match label {
+        Some(label) if !label.strip_prefix(TITLE).is_some_and(digits) => Err(D::Error::custom("the label is not that of a title")),
+        label => Ok(label),
+    }
+}
+
 /// A file in a work folder that a record names.
 ///
 /// # Errors
@@ -172,7 +186,7 @@ impl Part {
 pub fn plain(work: &Path, file: &str) -> std::io::Result<PathBuf> {
     let mut parts = Path::new(file).components();
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(name)), None) if name == file => Ok(work.join(name)),
+        (Some(Component::Normal(name)), None) if name == file && file.len() <= NAME_MAX && !file.contains('\0') => Ok(work.join(name)),
         _ => Err(std::io::Error::other("the name of the encoded film is not a plain file name")),
     }
 }
@@ -181,7 +195,7 @@ pub fn plain(work: &Path, file: &str) -> std::io::Result<PathBuf> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InLibrary {
     /// Relative to the library.
-    #[serde(with = "path_json")]
+    #[serde(with = "place_json")]
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
@@ -190,7 +204,7 @@ pub struct InLibrary {
     /// Whether an earlier version was moved to the trash.
     pub replaced: bool,
     /// As of [`Part`].
-    #[serde(default)]
+    #[serde(default, deserialize_with = "only_label")]
     pub label: Option<String>,
     #[serde(default)]
     pub content: Option<Content>,
@@ -237,6 +251,36 @@ impl Published {
     pub fn size(&self) -> u64 {
         self.files().map(|file| file.size).sum()
     }
+}
+
+/// What a publisher wrote, and of which original: of another one, or of an earlier round, it says nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Said<T> {
+    round: u32,
+    source: Stamp,
+    said: T,
+}
+
+impl<T: DeserializeOwned> Trusted for Said<T> {}
+
+impl<T> Said<T> {
+    pub fn of(film: &Film, said: T) -> Said<T> {
+        Said { round: film.round, source: film.stamp, said }
+    }
+
+    /// `None`: it is about something else.
+    pub fn about(self, film: &Film) -> Option<T> {
+        ((self.round, self.source) == (film.round, film.stamp)).then_some(self.said)
+    }
+}
+
+/// What became of a new name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// As of the film's [`Rename`](super::ledger::Rename).
+    pub asked: Timestamp,
+    /// Why it is not possible, for the user; `None`: the film has it.
+    pub refused: Option<String>,
 }
 
 /// Why an attempt failed.

@@ -1,4 +1,7 @@
 //! Gives a film that is in the library another name, together with what lies beside it.
+//!
+//! Only a publisher may write to the library. The page asks for a name once it has looked whether it is possible, the watcher records that, and
+//! a publisher's Job does it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +11,8 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::kind;
 use super::layout::{self, Library, require_marker, shown};
+use super::ledger::Film;
+use super::name::is_about_names;
 use super::record::Published;
 use crate::atomic;
 
@@ -34,12 +39,13 @@ pub fn renamed(published: &Published, name: &str) -> Published {
     new
 }
 
-/// Renames the files. Nothing is ever replaced. The inner error says why this name is not possible, for the user.
+/// Whether the film's files in the library may get this name; the inner error says why not, for the user.
 ///
 /// # Errors
-/// The library is not there, or can't be written to.
-pub fn rename(library: &Library, published: &Published, name: &str) -> Result<Result<(), String>> {
+/// The library is not there.
+pub fn may_be(library: &Library, film: &Film, name: &str) -> Result<Result<(), String>> {
     require_marker(&library.root)?;
+    let Some(published) = film.renamable() else { return Ok(Err("the film is not in the library".to_owned())) };
     let places = places(published, name);
     for (file, place) in published.files().zip(&places) {
         let size = |path: &Path| library.root.join(path).symlink_metadata().map(|metadata| metadata.len());
@@ -47,17 +53,47 @@ pub fn rename(library: &Library, published: &Published, name: &str) -> Result<Re
             (Ok(_), Ok(_)) if *place != file.path => return Ok(Err(format!("the library already has `{}`", shown(place)))),
             // An earlier attempt was interrupted after this.
             (Err(_), Ok(size)) if size == file.size => {}
+            // One that is being encoded gets the name then.
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound && !film.ended() => {}
             (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Err(format!("the library no longer has `{}`", shown(&file.path))));
             }
             _ => {}
         }
+        if *place != file.path {
+            let mut others = beside(&library.root.join(&file.path), &library.root.join(place)).into_iter();
+            if let Some((_, taken)) = others.find(|(_, to)| to.symlink_metadata().is_ok()) {
+                return Ok(Err(format!("the library already has `{}`", shown(taken.strip_prefix(&library.root).unwrap_or(&taken)))));
+            }
+        }
     }
+    Ok(Ok(()))
+}
+
+/// Renames the files. Nothing is ever replaced. The inner error says why this name is not possible, for the user.
+///
+/// # Errors
+/// The library is not there, or can't be written to.
+pub fn rename(library: &Library, film: &Film, name: &str) -> Result<Result<(), String>> {
+    if let Err(why) = may_be(library, film, name)? {
+        return Ok(Err(why));
+    }
+    let Some(published) = film.renamable() else { return Ok(Ok(())) };
+    let places = places(published, name);
     let is_there = |path: &Path| library.root.join(path).symlink_metadata().is_ok();
     for (file, place) in published.files().zip(&places).filter(|(file, _)| is_there(&file.path)) {
         let (from, to) = (library.root.join(&file.path), library.root.join(place));
         for (from, to) in beside(&from, &to).into_iter().chain([(from.clone(), to.clone())]) {
-            without_replacing(&from, &to).with_context(|| format!("{} can't be renamed", shown(&from)))?;
+            match without_replacing(&from, &to) {
+                // Put there since this was checked.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Ok(Err(format!("the library already has `{}`", shown(to.strip_prefix(&library.root).unwrap_or(&to)))));
+                }
+                Err(error) if is_about_names(&error) && from.symlink_metadata().is_ok() => {
+                    return Ok(Err(format!("the library does not accept the name `{}`: {error}", shown(place))));
+                }
+                result => result.with_context(|| format!("{} can't be renamed", shown(&from)))?,
+            }
         }
     }
     Ok(Ok(()))
@@ -73,11 +109,14 @@ fn beside(from: &Path, to: &Path) -> Vec<(PathBuf, PathBuf)> {
     listed.filter(own).filter_map(rest).map(|(path, rest)| (path, to.with_file_name(format!("{new}{rest}")))).collect()
 }
 
-fn without_replacing(from: &Path, to: &Path) -> Result<()> {
+fn without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    if from == to {
+        return Ok(());
+    }
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
         // Not every file system knows this flag.
         Err(nix::Error::EINVAL | nix::Error::ENOSYS) if to.symlink_metadata().is_err() => std::fs::rename(from, to)?,
         result => result?,
     }
-    Ok(atomic::sync_folder(to.parent().unwrap_or(Path::new("/")))?)
+    atomic::sync_folder(to.parent().unwrap_or(Path::new("/")))
 }

@@ -213,13 +213,6 @@ impl Working {
 }
 
 impl View {
-    /// Whether a film is in the library, or its original.
-    pub fn is_published(&self, id: &FilmId) -> bool {
-        let waiting = self.queue.iter().filter(|film| film.published).map(|film| &film.id);
-        let working = self.working.iter().filter(|film| film.published).map(|film| &film.id);
-        self.done.iter().map(|film| &film.id).chain(waiting).chain(working).any(|known| known == id)
-    }
-
     /// Whether a film is in one of the lists.
     pub fn knows(&self, id: &FilmId) -> bool {
         let held = self.held.iter().map(|film| &film.id).chain(self.failed.iter().map(|film| &film.id));
@@ -287,6 +280,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
                     .iter()
                     .chain(published.media_server.iter().filter(|_| published.media_server_failed))
                     .cloned()
+                    .chain(film.rename.iter().map(|rename| format!("will be renamed to `{}`", rename.name)))
                     .collect(),
             }),
             Stage::Held { question, at, .. } => view.held.push(Held {

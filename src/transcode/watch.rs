@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
 use super::jobs::{Jobs, Machine, MachineState};
-use super::layout::{self, Inbox, require_marker, shown, write_json};
+use super::layout::{self, Inbox, Trusted, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::machines::Machines;
 use super::news::{self, News};
@@ -61,6 +61,8 @@ pub struct Status {
     pub machines: Vec<Machine>,
 }
 
+impl Trusted for Status {}
+
 #[derive(Debug)]
 pub struct Watcher {
     inbox: Inbox,
@@ -72,6 +74,8 @@ pub struct Watcher {
     made: Vec<String>,
     /// As on disk; `None`: must be read again.
     films: Option<BTreeMap<FilmId, Film>>,
+    /// Records that could not be read then, and why.
+    unreadable: BTreeMap<FilmId, String>,
     trash_seen: Option<Instant>,
     trouble: Option<(String, Timestamp)>,
     /// From the settings: the file with the address.
@@ -98,6 +102,7 @@ impl Watcher {
             settling: Settling::default(),
             made: Vec::new(),
             films: None,
+            unreadable: BTreeMap::new(),
             trash_seen: None,
             trouble: None,
             notify: None,
@@ -169,7 +174,8 @@ impl Watcher {
         // Whatever may leave the trash is looked at before.
         let all = self.trash_is_due();
         let (seen, films) = self.share.run(LIMIT, move || Ok((observe::observe(&inbox, &set, &known, all)?, known))).await?;
-        let Seen { dropped, misplaced, files, unknown, requests, paused, space } = seen;
+        let Seen { dropped, misplaced, files, unreadable, unknown, requests, paused, space } = seen;
+        let unreadable: BTreeMap<FilmId, String> = self.unreadable.clone().into_iter().chain(unreadable).collect();
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
         let clock = ZonedDateTime::now();
@@ -204,6 +210,7 @@ impl Watcher {
             played,
             films,
             files,
+            unreadable,
             jobs,
             nevers,
             machines,
@@ -239,7 +246,8 @@ impl Watcher {
         reread |= self.tell(&settings, now).await?;
         // It keeps the others from nothing, nor the trash from being emptied.
         let acted = acted && stuck.is_empty();
-        self.report(stuck.pop_first().map(|(_, error)| format!("{error:#}")));
+        let stuck = stuck.pop_first().map(|(_, error)| format!("{error:#}"));
+        self.report(stuck.or_else(|| world.unreadable.into_values().next()));
         self.look_at_machines().await;
         let (trouble, since) = self.trouble.clone().unzip();
         self.status = Status {
@@ -256,10 +264,11 @@ impl Watcher {
         };
         self.news(&settings);
         self.write_status().await?;
-        if reread {
-            self.films = None;
-        } else if all {
+        if all && !reread {
             self.empty_trash(&settings).await?;
+        }
+        if reread || !self.unreadable.is_empty() {
+            self.films = None;
         }
         Ok(acted)
     }
@@ -299,7 +308,7 @@ impl Watcher {
             return Ok(films);
         }
         let (inbox, made) = (self.inbox.clone(), folders.clone());
-        let films = self
+        let ledger = self
             .share
             .run(LIMIT, move || {
                 inbox.prepare(&folders)?;
@@ -307,7 +316,8 @@ impl Watcher {
             })
             .await?;
         self.made = made;
-        Ok(films)
+        self.unreadable = ledger.unreadable;
+        Ok(ledger.films)
     }
 
     /// The inner error concerns this film; the outer one all films, as the share hangs or the cluster does not answer.
@@ -322,6 +332,7 @@ impl Watcher {
             | Action::ClearFailure(_)
             | Action::Discard(_)
             | Action::TrashOriginal(_)
+            | Action::Renamed(_)
             | Action::GiveUp(_)
             | Action::Tidy(_)
             | Action::TakeUp(_)

@@ -74,7 +74,7 @@ settled() { transcode status && grep -q "0 in progress, 0 waiting, $1 done, $2 f
 encoding() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running --no-headers 2> /dev/null | grep -q . && progress; }
 progress() { fetch "$page/api/status" > "$work/status" && grep -Eq '"percent": ?[1-9]' "$work/status"; }
 nothing_left() {
-    [ -z "$(find "$inbox/claim" "$inbox/work" "$inbox/watch" -type f)" ] || { find "$inbox" -type f >&2; return 1; }
+    [ -z "$(find "$inbox/claim" "$inbox/work" "$inbox/publish" "$inbox/watch" -type f)" ] || { find "$inbox" -type f >&2; return 1; }
 }
 # The pod of a machine that was lost stays "running" until somebody takes it away, so the machine is asked for by name.
 encodes_on() { kubectl get pods --selector transcode=encode --field-selector "status.phase=Running,spec.nodeName=$1" --no-headers 2> /dev/null | grep -q .; }

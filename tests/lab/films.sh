@@ -127,6 +127,29 @@ wait_for 400 "the film in the library" in_library "Killed.mkv"
 wait_for 60 "the end of its way" settled 3 1
 [ "$(find "$library" -type f -name '*.mkv' | wc -l)" = 2 ]
 
+row "a film in the library gets another name, in the library, on the page and on record; a name that is taken is refused"
+printf '1\n00:00:01,000 --> 00:00:02,000\nmine\n' | install -o 1000 -g 100 /dev/stdin "$library/Movies/Killed.en.srt"
+film=$(sha256sum < "$library/Movies/Killed.mkv")
+transcode name Killed "Renamed (2010)"
+says "will be named"
+wait_for 120 "the new name in the library" in_library "Renamed (2010).mkv"
+[ "$(sha256sum < "$library/Movies/Renamed (2010).mkv")" = "$film" ]
+[ -f "$library/Movies/Renamed (2010).en.srt" ]
+if in_library "Killed.mkv" || [ -e "$library/Movies/Killed.en.srt" ]; then echo "the old name is still there" >&2; false; fi
+named() { transcode status && grep -q "Movies/Renamed (2010) " "$work/out" && ! grep -q "will be renamed" "$work/out"; }
+wait_for 60 "the new name on the page" named
+status=0
+transcode name "Renamed" "A Film (2009)" || status=$?
+[ "$status" = 3 ]
+says "the library already has \`Movies/A Film (2009).mkv\`"
+# The page itself can't write there: that is the publisher's.
+kubectl get pods --selector app=page --output 'jsonpath={.items[0].spec.containers[0].volumeMounts[?(@.name=="library")].readOnly}' | grep -q true
+no_job_left() { ! kubectl get jobs --output name | grep -q /rename-; }
+wait_for 60 "its Job to go" no_job_left
+rm "$library/Movies/Renamed (2010).en.srt"
+settled 3 1
+nothing_left
+
 row "a machine is cut while it encodes: the film is encoded elsewhere within 3 minutes"
 kubectl cordon twilightsparkle > /dev/null
 drop "$work/film.mkv" "Cut.mkv"

@@ -11,6 +11,7 @@ mod page;
 mod pieces;
 mod shares;
 mod stand_in;
+mod taken_over;
 mod tonight;
 mod verbs;
 

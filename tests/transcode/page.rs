@@ -206,7 +206,8 @@ fn a_film_gets_its_name_on_the_page_before_and_after_it_is_done() {
     fs::write(shares.in_library("Movies/Taken.mkv"), "another").expect("written");
     assert!(!post(&format!("/name/{held}"), "name=Taken").starts_with("HTTP/1.1 303"));
     assert!(post(&format!("/name/{held}"), "name=Up").starts_with("HTTP/1.1 303"));
-    assert_eq!(shares.films_in_library(), ["Movies/Taken.mkv", "Movies/Up.en.srt", "Movies/Up.mkv"]);
+    let names = ["Movies/Taken.mkv", "Movies/Up.en.srt", "Movies/Up.mkv"];
+    shares.wait("the new name in the library", || shares.films_in_library() == names);
     let ledger = shares.inbox("ledger").join(format!("{held}.json"));
     shares.wait("the new name on record", || fs::read_to_string(&ledger).is_ok_and(|text| text.contains("\"Movies/Up.mkv\"")));
 }

@@ -104,7 +104,7 @@ fn the_order_is_changed_on_the_page() {
     shares.wait("its original", || shares.in_library("Movies/b.mkv").exists() && queue().iter().any(|film| film["published"] == true));
     let refused = ask_with(&address, &format!("POST /now/{}", id("b")), "X-Hostler: 1\r\nContent-Length: 0\r\n", "");
     assert!(refused.0.starts_with("HTTP/1.1 409") && refused.1.contains("in the library already"), "{refused:?}");
-    // It has its new name in the library at once.
+    // It gets its new name in the library, too.
     let body = "name=Better";
     let headers = format!("X-Hostler: 1\r\nContent-Length: {}\r\n", body.len());
     let named = ask_with(&address, &format!("POST /name/{}", id("b")), &headers, body);

@@ -148,11 +148,24 @@ fn the_order_is_changed_in_the_terminal() {
 #[test]
 fn a_finished_film_has_its_new_name_everywhere() {
     let (shares, terminal, _page) = evening();
-    assert_eq!(terminal.run(&["name", "up", "Up (2009)"]).0, 0);
-    assert!(shares.in_library("Movies/Up (2009).mkv").exists());
+    let (ended, said) = terminal.run(&["name", "up", "Up (2009)"]);
+    assert!(ended == 0 && said.contains("up-00000004 will be named `Up (2009)` in the library"), "{said}");
+    // In the cluster the page can't write to the library: a publisher renames the film.
+    assert!(shares.in_library("Movies/Up.mkv").exists());
+    assert_eq!(requests(&shares), ["name.up-00000004"]);
     let watcher = shares.watch();
     shares.wait("the name on the page", || terminal.run(&["status"]).1.contains("done         Movies/Up (2009) "));
+    assert_eq!(shares.films_in_library(), ["Movies/Taken.mkv", "Movies/Up (2009).mkv"]);
+    // Taken since it was checked: nothing is replaced, and the page shows the reason.
+    shares.wait("the film to be left alone", || requests(&shares).is_empty());
+    fs::write(shares.inbox("requests/name.up-00000004"), "Taken").expect("written");
+    shares.wait("the reason on the page", || terminal.run(&["status"]).1.contains("the library already has `Movies/Taken.mkv`"));
+    // Anyone who can write to the share can write a request.
+    fs::write(shares.inbox("requests/name.up-00000004"), "../../Up").expect("written");
+    shares.wait("its end", || requests(&shares).is_empty());
     drop(watcher);
+    assert_eq!(shares.films_in_library(), ["Movies/Taken.mkv", "Movies/Up (2009).mkv"]);
+    assert_eq!(fs::read_to_string(shares.in_library("Movies/Taken.mkv")).expect("a film"), "another");
 }
 
 /// An answer that does not come may be that of a change that was done.

@@ -226,6 +226,9 @@ pub enum Verb {
         settings: SettingsFile,
         #[command(flatten)]
         film: Film,
+        /// Copy nothing: give the film in the library the name that is recorded for it
+        #[arg(long)]
+        rename: bool,
     },
     /// Serve the status page (runs in the page's pod)
     #[command(hide = true)]
@@ -391,13 +394,14 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
             let task = Task { inbox: inbox.share(), settings, settings_folder, id, who: film.who, machine: film.machine, hardware, part };
             return Ok(Status::Pod(pod::encode(&task).await?).into());
         }
-        Verb::Publish { inbox, library, settings, film } => {
+        Verb::Publish { inbox, library, settings, film, rename } => {
             lines_to_stderr();
             let id = film_id(&film)?;
             layout::settings(&settings.settings)?;
             let library = layout::Library { root: library.library };
             let publication = Publication { inbox: inbox.share(), library, id, who: film.who, machine: film.machine };
-            return Ok(Status::Pod(publication.run().await?).into());
+            let status = if rename { publication.rename().await? } else { publication.run().await? };
+            return Ok(Status::Pod(status).into());
         }
         Verb::Page { inbox, library, listen, actions, token_file } => {
             lines_to_stderr();

@@ -72,7 +72,8 @@ impl Shares {
 
     fn publish(&self, id: &FilmId) -> Result<Published> {
         let published = run(&self.inbox, &self.library, id, "one", &Arc::default())?;
-        record(&self.inbox, id, &published)?;
+        let film: Film = read_json(&self.inbox.ledger(id))?.expect("there");
+        record(&self.inbox, id, &Said::of(&film, &published), PUBLISHED)?;
         self.done(id, &published);
         Ok(published)
     }
@@ -85,7 +86,7 @@ impl Shares {
     }
 
     fn again(&self, id: &FilmId) {
-        std::fs::remove_file(self.inbox.work(id).join(PUBLISHED)).expect("removed");
+        std::fs::remove_file(self.inbox.publish(id).join(PUBLISHED)).expect("removed");
         let film: Film = read_json(&self.inbox.ledger(id)).expect("read").expect("there");
         write_json(&self.inbox.ledger(id), &Film { stage: Stage::Encoded, ..film }).expect("written");
     }
@@ -104,12 +105,16 @@ impl Shares {
     }
 }
 
+fn encoded_in(work: &Path) -> Encoded {
+    serde_json::from_slice(&std::fs::read(work.join(ENCODED)).expect("encoded")).expect("a record")
+}
+
 #[test]
 fn what_changed_since_it_was_verified_is_not_published() {
     let shares = Shares::new();
     let id = shares.encoded("Movies/Up.mkv", "a film as");
     let work = shares.inbox.work(&id);
-    let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+    let mut encoded = encoded_in(&work);
     encoded.film.sha256 = Some(sha256(b"a film as"));
     write_json(&work.join(ENCODED), &encoded).expect("written");
     std::fs::write(work.join("a.mkv"), "a film is").expect("written");
@@ -163,7 +168,7 @@ fn no_other_file_of_the_publisher_is_published() {
         std::fs::write(&secret, "a secret").expect("written");
         let id = shares.encoded("Movies/Up.mkv", "a film as");
         let work = shares.inbox.work(&id);
-        let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+        let mut encoded = encoded_in(&work);
         encoded.film.file = file.replace("SECRET", &secret.display().to_string());
         write_json(&work.join(ENCODED), &encoded).expect("written");
         place(&work, &secret);
@@ -237,12 +242,41 @@ fn another_film_of_that_name_stays() {
     assert_eq!((shares.in_library("Movies/IMG_0001.mkv"), shares.in_trash()), ("one".into(), vec!["second".to_owned()]));
 }
 
+/// Subtitles that someone corrected in the library are their work.
+#[test]
+fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up.mkv", "up");
+    let beside = shares.inbox.beside(&id);
+    std::fs::create_dir_all(&beside).expect("made");
+    std::fs::write(beside.join("Up.en.srt"), "subtitles").expect("written");
+    shares.publish(&id).expect("published");
+    let corrected = shares.library.root.join("Movies/Up.en.srt");
+    std::fs::write(&corrected, "corrected").expect("written");
+    let film: Film = read_json(&shares.inbox.ledger(&id)).expect("read").expect("there");
+    shares.again(&id);
+    let redone = Film { earlier: film.published().cloned(), stage: Stage::Encoded, round: 2, ..film };
+    write_json(&shares.inbox.ledger(&id), &redone).expect("written");
+    let run = || run(&shares.inbox, &shares.library, &id, "one", &Arc::default());
+    // Killed after the rename: the next publisher keeps nothing else.
+    for _ in 0..2 {
+        run().expect("published");
+        assert_eq!(shares.in_library("Movies/Up.en.srt"), "subtitles");
+        assert_eq!(shares.in_trash(), ["corrected"]);
+    }
+    // A folder of that name stays where it is.
+    std::fs::remove_file(&corrected).expect("removed");
+    std::fs::create_dir(&corrected).expect("made");
+    assert!(run().expect("published").remarks[0].contains("was not replaced"));
+    assert!(corrected.is_dir());
+}
+
 #[test]
 fn each_title_of_a_disc_gets_a_name() {
     let shares = Shares::new();
     let id = shares.encoded("Series/Disc.iso", "episode one");
     let work = shares.inbox.work(&id);
-    let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+    let mut encoded = encoded_in(&work);
     std::fs::write(work.join("b.mkv"), "two").expect("written");
     let second = Part { file: "b.mkv".to_owned(), size: 3, label: Some("title 02".to_owned()), ..encoded.film.clone() };
     encoded.film.label = Some("title 01".to_owned());

@@ -19,16 +19,18 @@ pub enum Action {
     Begin(Job, Place),
     /// Deletes the Job.
     Forget(Job),
-    /// Removes `failure.json` before the next attempt.
+    /// Removes `failure.json`, and a result that can't be used, before the next attempt.
     ClearFailure(FilmId),
     /// Removes the encoded film.
     Discard(FilmId),
     TrashOriginal(FilmId),
+    /// Removes what a publisher said of a new name.
+    Renamed(FilmId),
     /// Move to `failed/`, with the reason.
     GiveUp(FilmId),
-    /// Removes the folders in `claim/` and `work/`.
+    /// Removes the folders in `claim/`, `work/` and `publish/`.
     Tidy(FilmId),
-    /// A folder in `claim/` or `work/` without a record in the ledger: moves its film to `failed/`.
+    /// A folder in `claim/`, `work/` or `publish/` without a record in the ledger: moves its film to `failed/`.
     TakeUp(FilmId),
     /// From `failed/` or `claim/` to the trash: its owner does not want it encoded.
     Dismiss(FilmId),
@@ -51,6 +53,7 @@ impl Action {
             | Action::ClearFailure(id)
             | Action::Discard(id)
             | Action::TrashOriginal(id)
+            | Action::Renamed(id)
             | Action::GiveUp(id)
             | Action::Tidy(id)
             | Action::TakeUp(id)

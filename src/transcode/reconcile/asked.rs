@@ -3,14 +3,17 @@
 use jiff::Timestamp;
 
 use super::super::film::FilmId;
-use super::super::ledger::{Film, Original, Priority, Stage};
+use super::super::layout::is_name;
+use super::super::ledger::{Film, Original, Priority, Rename, Stage};
 use super::super::record::Stamp;
-use super::super::rename;
 use super::{Action, Dropped, Request, World};
 
 /// A film that is dropped for the first time, or again after it ended. `None`: it is being processed; this drop waits.
 pub(super) fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
     let id = FilmId::new(&dropped.path, dropped.stamp.size, dropped.stamp.modified);
+    if world.unreadable.contains_key(&id) {
+        return None;
+    }
     let round = match world.films.get(&id) {
         Some(film) if !film.ended() => return None,
         Some(film) => film.round + 1,
@@ -40,17 +43,17 @@ pub(super) fn requested(world: &World, request: &Request) -> Option<Action> {
             Some(Film { original: Original::Wanted, priority, not_before: None, ..film.clone() })
         }
         (Request::Order(_, priority), Stage::Claimed) => Some(Film { priority: *priority, ..film.clone() }),
-        (Request::Called(_, name), _) if film.original == Original::Published && !film.ended() => {
-            let earlier = film.earlier.as_ref().map(|published| rename::renamed(published, name));
-            Some(Film { name: Some(name.clone()), earlier, ..film.clone() })
-        }
-        (Request::Called(_, name), Stage::Done { published, machine, took }) => {
-            let (published, machine, took) = (rename::renamed(published, name), machine.clone(), *took);
-            Some(Film { name: Some(name.clone()), stage: Stage::Done { published, machine, took }, ..film.clone() })
+        // The page has checked it; whoever writes to the share may not have.
+        (Request::Name(_, name), _) if !is_name(name) => None,
+        (Request::Name(_, name), _) if film.renamable().is_some() => {
+            let rename = Rename { name: name.clone(), asked: world.now, tries: 0, not_before: None };
+            Some(Film { rename: Some(rename), ..film.clone() })
         }
         (Request::Titles(_, titles), Stage::Held { .. }) => Some(Film { titles: Some(titles.clone()), ..answered() }),
         (Request::Name(_, name), Stage::Claimed | Stage::Encoded | Stage::Held { .. }) => {
-            Some(Film { name: Some(name.clone()), stage: if held { Stage::Claimed } else { film.stage.clone() }, ..film.clone() })
+            let stage = if held { Stage::Claimed } else { film.stage.clone() };
+            let rename = film.rename.clone().map(|rename| Rename { name: name.clone(), ..rename });
+            Some(Film { name: Some(name.clone()), rename, stage, ..film.clone() })
         }
         _ => None,
     }?;
@@ -82,7 +85,6 @@ impl Request {
             Request::Retry(id)
             | Request::Redo(id)
             | Request::Name(id, _)
-            | Request::Called(id, _)
             | Request::Titles(id, _)
             | Request::Accept(id)
             | Request::Dismiss(id)

@@ -12,6 +12,8 @@ pub enum Task {
     /// A part of the work on a film in pieces.
     Part(Work),
     Publish,
+    /// Gives what is in the library another name.
+    Rename,
 }
 
 impl Task {
@@ -57,6 +59,7 @@ impl Job {
             Task::Encode => "encode".to_owned(),
             Task::Part(work) => work.to_string(),
             Task::Publish => "publish".to_owned(),
+            Task::Rename => "rename".to_owned(),
         };
         format!("{task}-{}-{}-{}", self.id, self.round, self.attempt)
     }
@@ -68,6 +71,7 @@ impl Job {
             "original" => Task::Original,
             "encode" => Task::Encode,
             "publish" => Task::Publish,
+            "rename" => Task::Rename,
             part => Task::Part(part.parse().ok()?),
         };
         let (rest, attempt) = rest.rsplit_once('-')?;

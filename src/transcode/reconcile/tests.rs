@@ -19,6 +19,7 @@ fn empty() -> World {
         now: now(),
         films: BTreeMap::new(),
         files: BTreeMap::new(),
+        unreadable: BTreeMap::new(),
         jobs: BTreeMap::new(),
         nevers: BTreeMap::new(),
         machines: Machines::default(),
@@ -122,6 +123,7 @@ fn actions_of(world: &World) -> Vec<String> {
         Action::ClearFailure(_) => "clear failure".into(),
         Action::Discard(_) => "discard".into(),
         Action::TrashOriginal(_) => "trash original".into(),
+        Action::Renamed(_) => "renamed".into(),
         Action::GiveUp(_) => "give up".into(),
         Action::Tidy(_) => "tidy".into(),
         Action::TakeUp(_) => "take up".into(),
@@ -331,9 +333,10 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
         }
         Action::Begin(job, _) => {
             // Otherwise its pod would not start.
-            assert!(job.task == Task::Publish || files(world, &job.id).prepared);
+            assert!(matches!(job.task, Task::Publish | Task::Rename) || files(world, &job.id).prepared);
             world.jobs.insert(job.clone(), if dies { JobState::Failed } else { JobState::Succeeded });
             if !dies {
+                let asked = world.films[&job.id].rename.as_ref().map(|rename| rename.asked);
                 let files = files(world, &job.id);
                 match job.task {
                     Task::Original => files.encoded = Some(Encoded { original: true, ..encoded() }),
@@ -351,6 +354,7 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
                         let original = files.encoded.as_ref().expect("what is published").original;
                         files.published = Some(Published { original, ..published() });
                     }
+                    Task::Rename => files.renamed = asked.map(|asked| Renamed { asked, refused: None }),
                 }
             }
         }
@@ -368,6 +372,7 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             let files = files(world, &id);
             files.trashed = files.claimed.take();
         }
+        Action::Renamed(id) => files(world, &id).renamed = None,
         Action::GiveUp(id) => {
             let files = files(world, &id);
             *files = Files { failed: files.claimed.take().or(files.failed), reason: true, ..files.clone() };
@@ -493,12 +498,14 @@ proptest! {
                 2 => world.requests.push(Request::Order(id.clone(), Priority::Skipped)),
                 3 => world.requests.push(Request::Order(id.clone(), Priority::First)),
                 4 => drop(world.played.insert(id.clone(), "played".to_owned())),
+                5 => world.requests.push(Request::Name(id.clone(), "Better".to_owned())),
                 // Whoever skipped it wants it after all.
                 0 if skipped => world.requests.push(Request::Order(id.clone(), Priority::Normal)),
                 _ => {}
             }
+            let named = |request: &Request| matches!(request, Request::Name(..));
             if world.films.get(&id).is_none_or(|film| film.stage != Stage::Claimed) {
-                world.requests.clear();
+                world.requests.retain(|request| named(request) && world.films.contains_key(&id));
             }
             let (actions, _) = reconcile(&world);
             world.now += SignedDuration::from_secs(1000);
@@ -516,7 +523,7 @@ proptest! {
             }
         }
         let film = &world.films[&id];
-        prop_assert!(film.ended(), "{film:?}");
+        prop_assert!(film.ended() && film.rename.is_none(), "{film:?}");
         let files = &world.files[&id];
         prop_assert!(world.jobs.is_empty() && !files.folders && files.claimed.is_none());
         prop_assert_eq!(files.trashed.is_some(), matches!(film.stage, Stage::Done { .. }));

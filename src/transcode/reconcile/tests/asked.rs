@@ -53,6 +53,75 @@ fn users_can_request_films_again() {
     assert_eq!(asked(&failed, files, Request::Retry(failed.id.clone())), again);
 }
 
+/// By a publisher, as nothing else may write to the library; what is encoded for it goes on.
+#[test]
+fn a_film_in_the_library_gets_another_name() {
+    let done = film("Movies/Up.mkv", Stage::Done { published: published(), machine: String::new(), took: 1.0 });
+    let asked = |film: &Film, name: &str| {
+        let request = Request::Name(film.id.clone(), name.into());
+        let (actions, _) = reconcile(&World { requests: vec![request], ..world(film, Files::default(), &[]) });
+        match actions.into_iter().next() {
+            Some(Action::Record(film)) => Some(*film),
+            _ => None,
+        }
+    };
+    assert!(["../Up", "a/b", ".hidden", ""].iter().all(|name| asked(&done, name).is_none()));
+    let wanted = asked(&done, "Up (2009)").expect("recorded");
+    assert_eq!(wanted.published().expect("it is there").film.path, std::path::PathBuf::from("Movies/Up.mkv"), "not yet");
+    assert_eq!(actions_of(&world(&wanted, Files::default(), &[])), ["begin Rename 0"]);
+    let job = |state| vec![(Task::Rename, 0, state)];
+    assert_eq!(actions_of(&world(&wanted, Files::default(), &job(JobState::Active))), [""; 0]);
+    assert_eq!(actions_of(&world(&wanted, Files::default(), &job(JobState::Failed))), ["record done", "forget Rename 0"], "tried again");
+    let said = |refused: Option<&str>| {
+        let renamed = Renamed { asked: now(), refused: refused.map(str::to_owned) };
+        let files = Files { renamed: Some(renamed), ..Files::default() };
+        let there = world(&wanted, files, &job(JobState::Succeeded));
+        assert_eq!(actions_of(&there), ["record done", "forget Rename 0", "renamed"]);
+        let Some(Action::Record(film)) = reconcile(&there).0.into_iter().next() else { panic!("recorded") };
+        assert_eq!(film.rename, None);
+        film.published().expect("it is there").clone()
+    };
+    assert_eq!(said(None).film.path, std::path::PathBuf::from("Movies/Up (2009).mkv"));
+    let refused = said(Some("it is taken"));
+    assert_eq!((refused.film.path, refused.remarks.len()), (std::path::PathBuf::from("Movies/Up.mkv"), 1));
+    // What was said of another name says nothing of this one.
+    let earlier = Renamed { asked: now() - SignedDuration::from_secs(1), refused: None };
+    let files = Files { renamed: Some(earlier), ..Files::default() };
+    assert_eq!(actions_of(&world(&wanted, files, &[])), ["begin Rename 0"]);
+
+    // Its original is there until it is encoded: it is published once that has its name.
+    let earlier = Some(Published { original: true, ..published() });
+    let first = Film { original: Original::Published, earlier, ..film("Movies/Up.mkv", Stage::Claimed) };
+    let wanted = asked(&first, "Better").expect("recorded");
+    assert_eq!(actions_of(&world(&wanted, claimed(), &[])), ["begin Rename 0", "begin Encode 0"]);
+    let ready = Film { stage: Stage::Encoded, ..wanted };
+    let finished = Files { encoded: Some(encoded()), ..claimed() };
+    assert_eq!(actions_of(&world(&ready, finished.clone(), &job(JobState::Active))), [""; 0]);
+    let publishes = &[(Task::Publish, 0, JobState::Active)];
+    assert_eq!(actions_of(&world(&ready, finished.clone(), publishes)), [""; 0], "one after the other");
+    let renamed = Some(Renamed { asked: now(), refused: None });
+    let (actions, _) = reconcile(&world(&ready, Files { renamed, ..finished }, &[]));
+    let Some(Action::Record(film)) = actions.into_iter().next() else { panic!("recorded") };
+    assert_eq!(film.place().expect("a place"), film.earlier.expect("it is there").film.path);
+}
+
+/// Nothing is done with it, nor with what is there of it.
+#[test]
+fn a_film_that_can_not_be_read_is_left_alone() {
+    let (one, other) = (film("Movies/Up.mkv", Stage::Claimed), film("Movies/Down.mkv", Stage::Claimed));
+    let mut both = world(&one, Files::default(), &[(Task::Encode, 0, JobState::Failed)]);
+    both.unreadable = [(one.id.clone(), "it can't be read".to_owned())].into();
+    both.unknown.insert(one.id.clone());
+    both.requests.push(Request::Order(one.id.clone(), Priority::First));
+    both.films.insert(other.id.clone(), other.clone());
+    both.files.insert(other.id.clone(), claimed());
+    let dropped = Dropped { path: one.path.clone(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
+    both.dropped.push(dropped);
+    assert_eq!(actions_of(&both), ["begin Encode 0"], "of the other");
+    both.films.remove(&one.id);
+    assert_eq!(actions_of(&both), ["begin Encode 0"], "its record can't be read");
+}
+
 #[test]
 fn films_are_encoded_in_the_order_of_their_owner() {
     let mut many = empty();
