@@ -143,7 +143,7 @@ transcode name "Renamed" "A Film (2009)" || status=$?
 [ "$status" = 3 ]
 says "the library already has \`Movies/A Film (2009).mkv\`"
 # The page itself can't write there: that is the publisher's.
-kubectl get pods --selector app=page --output 'jsonpath={.items[0].spec.containers[0].volumeMounts[?(@.name=="library")].readOnly}' | grep -q true
+kubectl get pods --selector app=page --output "'jsonpath={.items[0].spec.containers[0].volumeMounts[?(@.name==\"library\")].readOnly}'" | grep -q true
 no_job_left() { ! kubectl get jobs --output name | grep -q /rename-; }
 wait_for 60 "its Job to go" no_job_left
 rm "$library/Movies/Renamed (2010).en.srt"

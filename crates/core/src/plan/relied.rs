@@ -110,8 +110,8 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
 
 /// What a user should know of settings that work, for the time when something is lost.
 pub fn warnings(inventory: &Inventory) -> Vec<String> {
-    let cluster = Value::Mapping(inventory.kubeadm.cluster.clone());
-    let keys = At::Flag(settings::API, "encryption-provider-config").last(&cluster);
+    let KubeadmFragments { cluster, .. } = &inventory.kubeadm;
+    let keys = At::Flag(settings::API, "encryption-provider-config").last(&Value::Mapping(cluster.clone()));
     let warning = |file: String| {
         let file = visible(&file);
         format!(
