@@ -54,7 +54,8 @@ const WATCHED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// The share is not mounted, or its folders can't be read. Of a film whose files can't be read, nothing is known; other films go on.
 pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>, all: bool) -> Result<Seen> {
     require_marker(&inbox.root)?;
-    let mut seen = Seen { requests: requests(inbox)?, paused: inbox.paused().try_exists()?, ..Seen::default() };
+    let mut seen = Seen { paused: inbox.paused().try_exists()?, ..Seen::default() };
+    requests(inbox, &mut seen)?;
     walk(inbox, settings, &mut seen).context("watch/ can't be read")?;
     let now = Timestamp::now();
     let asked: BTreeSet<FilmId> = seen.requests.iter().map(|request| request.id().clone()).collect();
@@ -121,8 +122,8 @@ fn unreadable(id: &FilmId, why: &str) -> String {
     format!("ledger/{id}.json can't be read, so its film is left alone: {why}; move this file away to have the film moved to failed/")
 }
 
-fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
-    let mut requests = Vec::new();
+fn requests(inbox: &Inbox, seen: &mut Seen) -> io::Result<()> {
+    let requests = &mut seen.requests;
     for entry in std::fs::read_dir(inbox.requests())? {
         let entry = entry?;
         let name = entry.file_name();
@@ -139,8 +140,14 @@ fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
             ("skip", Some(id)) => requests.push(Request::Order(id, Priority::Skipped)),
             (verb @ ("name" | "titles"), Some(id)) => {
                 let text = match user_file::read(&entry.path(), MOST_BYTES) {
+                    Ok(text) => String::from_utf8_lossy(&text).into_owned(),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    text => String::from_utf8_lossy(&text?).into_owned(),
+                    // Whoever put it there: it keeps no film from anything.
+                    Err(error) => {
+                        let file = Path::new("../requests").join(&name);
+                        seen.misplaced.push((file, format!("this request can't be read: {error}; delete it")));
+                        continue;
+                    }
                 };
                 let numbers = || text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
                 requests.push(if verb == "titles" { Request::Titles(id, numbers()) } else { Request::Name(id, text) });
@@ -148,7 +155,7 @@ fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
             _ => {}
         }
     }
-    Ok(requests)
+    Ok(())
 }
 
 /// The file that carries a request to the watcher.
@@ -456,6 +463,18 @@ mod tests {
         fs::remove_file(inbox.root.join(MARKER)).expect("removed");
         assert!(observe(&inbox, &settings, &BTreeMap::new(), false).is_err());
         assert!(ledger(&inbox).is_err());
+    }
+
+    #[test]
+    fn a_request_that_can_not_be_read_stops_no_other() {
+        let (_folder, inbox, _) = inbox();
+        let film = |path: &str| Film::dropped(path.into(), "Movies".into(), Stamp { size: 1, modified: 1 }, Timestamp::UNIX_EPOCH).id;
+        let (good, bad) = (film("Movies/Up.mkv"), film("Movies/Down.mkv"));
+        fs::create_dir_all(inbox.requests().join(format!("name.{bad}"))).expect("a folder");
+        fs::write(inbox.requests().join(format!("retry.{good}")), "").expect("written");
+        let mut seen = Seen::default();
+        requests(&inbox, &mut seen).expect("listed");
+        assert_eq!((seen.requests, seen.misplaced.len()), (vec![Request::Retry(good)], 1));
     }
 
     /// By itself, or under another film's name.
