@@ -41,6 +41,21 @@ members twilightsparkle 3
 [ "$(kubectl -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={.items[*].spec.nodeName}' | tr ' ' '\n' | sort -u | wc -l)" = 2 ]
 empty
 
+row "a setting of the API server alone restarts no etcd, also where it joined; one of etcd reaches all members, one after the other"
+etcds() { for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" 'pgrep -x etcd'; done; }
+before=$(etcds)
+sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer: {extraArgs: [{name: event-ttl, value: 2h0m0s}]}/' "$inventory"
+up
+[ "$(etcds)" = "$before" ]
+sed -i 's/^  ClusterConfiguration:$/&\n    etcd: {local: {extraArgs: [{name: quota-backend-bytes, value: "4294967296"}]}}/' "$inventory"
+up
+members twilightsparkle 3
+for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" 'tr "\\0" " " < "/proc/$(pgrep -x etcd)/cmdline" | grep -q -e --quota-backend-bytes=4294967296'; done
+cp "$work/all.yaml" "$inventory"
+up
+members twilightsparkle 3
+empty
+
 row "the machine that holds the address is cut: the API answers again within 10 seconds"
 poll gap "https://$vip:6443/livez" &
 poller=$!
