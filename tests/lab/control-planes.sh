@@ -50,7 +50,8 @@ up
 sed -i 's/^  ClusterConfiguration:$/&\n    etcd: {local: {extraArgs: [{name: quota-backend-bytes, value: "4294967296"}]}}/' "$inventory"
 up
 members twilightsparkle 3
-for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" 'tr "\\0" " " < "/proc/$(pgrep -x etcd)/cmdline" | grep -q -e --quota-backend-bytes=4294967296'; done
+# shellcheck disable=SC2016 # of the machine's shell
+for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" 'tr "\0" " " < "/proc/$(pgrep -x etcd)/cmdline" | grep -q -e --quota-backend-bytes=4294967296'; done
 cp "$work/all.yaml" "$inventory"
 up
 members twilightsparkle 3
