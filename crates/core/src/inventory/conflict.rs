@@ -17,7 +17,7 @@ pub fn check(inventory: &Inventory, problems: &mut Problems) {
         vip(inventory, *address, at, problems);
     }
     for (whose, films) in shares(inventory) {
-        if whose != SNAPSHOTS && is_among(&inventory.snapshots.to, films) {
+        if whose != SNAPSHOTS && is_in(&inventory.snapshots.to, films) {
             let message =
                 format!("snapshots would be in {whose} ({films}), whose owner could read and replace them: choose another folder");
             problems.add(place(&["snapshots", "to"]), message, "");
@@ -25,7 +25,7 @@ pub fn check(inventory: &Inventory, problems: &mut Problems) {
     }
 }
 
-const SNAPSHOTS: &str = "the share of snapshots";
+const SNAPSHOTS: &str = "the snapshots";
 
 /// All shares of the inventory.
 fn shares(inventory: &Inventory) -> Vec<(&'static str, &Share)> {
@@ -33,14 +33,12 @@ fn shares(inventory: &Inventory) -> Vec<(&'static str, &Share)> {
     films.chain([(SNAPSHOTS, &inventory.snapshots.to)]).collect()
 }
 
-/// Whether one of the two contains the other.
-fn is_among(one: &Share, other: &Share) -> bool {
-    let (one, other) = match (one, other) {
-        (Share::Path(one), Share::Path(other)) => (one, other),
-        (Share::Nfs { server, path }, Share::Nfs { server: same, path: other }) if server == same => (path, other),
-        _ => return false,
-    };
-    path::within(one, other) || path::within(other, one)
+fn is_in(share: &Share, other: &Share) -> bool {
+    match (share, other) {
+        (Share::Path(path), Share::Path(other)) => path::within(path, other),
+        (Share::Nfs { server, path }, Share::Nfs { server: same, path: other }) => server == same && path::within(path, other),
+        _ => false,
+    }
 }
 
 /// The VIP moves between machines, which would take it from whoever else has it.
