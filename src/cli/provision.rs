@@ -29,7 +29,8 @@ use crate::workstation::task::task;
 /// Make a stick that installs Debian on the machines of the inventory
 ///
 /// The stick installs each machine that has a `mac:` and an empty disk, once, and leaves every other machine alone. With names, the stick
-/// installs only these machines. The machines' host keys are generated now and added to known_hosts. The stick contains their private host keys: erase it afterwards.
+/// installs only these machines. The machines' host keys are generated now and added to known_hosts. The stick contains their private host
+/// keys: erase it afterwards.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

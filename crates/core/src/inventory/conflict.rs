@@ -16,8 +16,8 @@ pub fn check(inventory: &Inventory, problems: &mut Problems) {
         let at = place(&["cluster", "endpoint", "vip"]);
         vip(inventory, *address, at, problems);
     }
-    for (whose, films) in shares(inventory) {
-        if whose != SNAPSHOTS && is_in(&inventory.snapshots.to, films) {
+    for (whose, films) in of_films(inventory) {
+        if is_in(&inventory.snapshots.to, films) {
             let message =
                 format!("snapshots would be in {whose} ({films}), whose owner could read and replace them: choose another folder");
             problems.add(place(&["snapshots", "to"]), message, "");
@@ -25,12 +25,9 @@ pub fn check(inventory: &Inventory, problems: &mut Problems) {
     }
 }
 
-const SNAPSHOTS: &str = "the snapshots";
-
-/// All shares of the inventory.
-fn shares(inventory: &Inventory) -> Vec<(&'static str, &Share)> {
-    let films = inventory.transcode.iter().flat_map(|films| [("the inbox", &films.inbox), ("the library", &films.library)]);
-    films.chain([(SNAPSHOTS, &inventory.snapshots.to)]).collect()
+/// The shares of films.
+fn of_films(inventory: &Inventory) -> impl Iterator<Item = (&'static str, &Share)> {
+    inventory.transcode.iter().flat_map(|films| [("the inbox", &films.inbox), ("the library", &films.library)])
 }
 
 fn is_in(share: &Share, other: &Share) -> bool {
@@ -44,7 +41,7 @@ fn is_in(share: &Share, other: &Share) -> bool {
 /// The VIP moves between machines, which would take it from whoever else has it.
 fn vip(inventory: &Inventory, vip: IpAddr, place: Place, problems: &mut Problems) {
     let mut others: Vec<(String, IpAddr)> = Vec::new();
-    for (whose, share) in shares(inventory) {
+    for (whose, share) in of_films(inventory).chain([("the snapshots", &inventory.snapshots.to)]) {
         if let Share::Nfs { server, .. } = share {
             others.extend(server.parse().ok().map(|address| (format!("the server of {whose}"), address)));
         }

@@ -1,6 +1,8 @@
 //! Values of KubeletConfiguration that kubelet reads only once it runs, with its own grammar: `kubelet --config` alone accepts them, and then
 //! kubelet starts again and again.
 
+use std::num::ParseFloatError;
+
 use serde_yaml::Value;
 
 use super::Deviation;
@@ -86,7 +88,7 @@ fn is_threshold(text: &str) -> bool {
 
 /// More than half, but not all, which turns the threshold off.
 fn is_most(text: &str) -> bool {
-    text.strip_suffix('%').and_then(|number| number.parse::<f32>().ok()).is_some_and(|number| number > 50.0 && number < 100.0)
+    percents(text).is_some_and(|number| number.is_ok_and(|number| number > 50.0 && number < 100.0))
 }
 
 fn is_reclaimed(text: &str) -> bool {
@@ -95,8 +97,12 @@ fn is_reclaimed(text: &str) -> bool {
 
 /// Whether `text` is within 0 and 100 %; none: it is no percentage.
 fn percentage(text: &str) -> Option<bool> {
-    let number: Result<f32, _> = text.strip_suffix('%')?.parse();
-    Some(number.is_ok_and(|number| (0.0..=100.0).contains(&number)))
+    percents(text).map(|number| number.is_ok_and(|number| (0.0..=100.0).contains(&number)))
+}
+
+/// The number before `%`; none: it is no percentage.
+fn percents(text: &str) -> Option<Result<f32, ParseFloatError>> {
+    text.strip_suffix('%').map(str::parse)
 }
 
 /// A quantity of Kubernetes that is not negative: `1.5Gi`, `200m`, `2e3`.
