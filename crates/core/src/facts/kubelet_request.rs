@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use x509_parser::prelude::{FromDer, ParsedExtension, X509CertificationRequest, parse_x509_pem};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509CertificationRequest};
 
 use super::certificate::names_in;
 use crate::inventory::MachineName;
@@ -139,21 +139,86 @@ impl KubeletRequest {
 }
 
 impl AskedFor {
+    /// Who signs reads the request with another program, which may find other names in it: it is taken only if writing down what was read gives
+    /// the same bytes again, as then there is one way to read it.
     fn parse(pem: &[u8]) -> Option<AskedFor> {
-        let (_, pem) = parse_x509_pem(pem).ok().filter(|(_, pem)| pem.label == "CERTIFICATE REQUEST")?;
-        let (_, request) = X509CertificationRequest::from_der(&pem.contents).ok()?;
-        let subject = &request.certification_request_info.subject;
-        let (common_name, organization) = (subject.iter_common_name().next()?, subject.iter_organization().next()?);
-        // One of each, and nothing else.
-        if subject.iter_attributes().count() != 2 {
-            return None;
-        }
-        let mut names = BTreeSet::new();
+        let der = plain(str::from_utf8(pem).ok()?)?;
+        let (rest, request) = X509CertificationRequest::from_der(&der).ok()?;
+        let info = &request.certification_request_info;
+        let (common_name, organization) = (info.subject.iter_common_name().next()?, info.subject.iter_organization().next()?);
+        let asked = (organization.as_str().ok()?, common_name.as_str().ok()?);
+        let mut names = Vec::new();
         for extension in request.requested_extensions()? {
             let ParsedExtension::SubjectAlternativeName(listed) = extension else { return None };
             names.extend(names_in(listed).collect::<Option<Vec<String>>>()?);
         }
-        Some(AskedFor { common_name: common_name.as_str().ok()?.to_owned(), organization: organization.as_str().ok()?.to_owned(), names })
+        if !rest.is_empty() || info.raw != der::request(asked, info.subject_pki.raw, &names) {
+            return None;
+        }
+        Some(AskedFor { common_name: asked.1.to_owned(), organization: asked.0.to_owned(), names: names.into_iter().collect() })
+    }
+}
+
+/// What is between the two lines of a PEM file that has nothing else.
+fn plain(pem: &str) -> Option<Vec<u8>> {
+    let base64 =
+        pem.strip_prefix("-----BEGIN CERTIFICATE REQUEST-----\n")?.trim_end().strip_suffix("\n-----END CERTIFICATE REQUEST-----")?;
+    BASE64_STANDARD.decode(base64.replace('\n', "")).ok()
+}
+
+/// The bytes of a request as kubelets write it. None of the crates in use writes them: rcgen, for one, signs what it writes.
+mod der {
+    use std::net::IpAddr;
+
+    const SEQUENCE: u8 = 0x30;
+    const SET: u8 = 0x31;
+    const IDENTIFIER: u8 = 0x06;
+    const OCTETS: u8 = 0x04;
+    const PRINTABLE: u8 = 0x13;
+    const ATTRIBUTES: u8 = 0xa0;
+    const DNS_NAME: u8 = 0x82;
+    const ADDRESS: u8 = 0x87;
+    const VERSION: [u8; 3] = [0x02, 0x01, 0x00];
+    /// 2.5.4.10 and 2.5.4.3.
+    const ORGANIZATION: [u8; 3] = [0x55, 0x04, 0x0a];
+    const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+    /// 2.5.29.17, subjectAltName.
+    const NAMES: [u8; 3] = [0x55, 0x1d, 0x11];
+    /// 1.2.840.113549.1.9.14, extensionRequest.
+    const EXTENSIONS: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
+
+    fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = content.len().to_be_bytes();
+        let length = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+        let mut bytes = vec![tag];
+        match content.len() {
+            0..128 => bytes.push(content.len() as u8),
+            _ => {
+                bytes.push(0x80 | length.len() as u8);
+                bytes.extend(length);
+            }
+        }
+        bytes.extend(content);
+        bytes
+    }
+
+    /// CertificationRequestInfo of RFC 2986 for an organization and a common name, a key as it is, and names and addresses in this order.
+    pub fn request((organization, common_name): (&str, &str), key: &[u8], names: &[String]) -> Vec<u8> {
+        let part = |kind: &[u8], text: &str| {
+            value(SET, &[&value(SEQUENCE, &[&value(IDENTIFIER, &[kind]), &value(PRINTABLE, &[text.as_bytes()])])])
+        };
+        let subject = value(SEQUENCE, &[&part(&ORGANIZATION, organization), &part(&COMMON_NAME, common_name)]);
+        let name = |name: &String| match name.parse() {
+            Ok(IpAddr::V4(address)) => value(ADDRESS, &[&address.octets()]),
+            Ok(IpAddr::V6(address)) => value(ADDRESS, &[&address.octets()]),
+            Err(_) => value(DNS_NAME, &[name.as_bytes()]),
+        };
+        let names: Vec<u8> = names.iter().flat_map(name).collect();
+        let extension = value(SEQUENCE, &[&value(IDENTIFIER, &[&NAMES]), &value(OCTETS, &[&value(SEQUENCE, &[&names])])]);
+        let extensions = value(SET, &[&value(SEQUENCE, &[&extension])]);
+        let attribute = value(SEQUENCE, &[&value(IDENTIFIER, &[&EXTENSIONS]), &extensions]);
+        value(SEQUENCE, &[&VERSION, &subject, key, &value(ATTRIBUTES, &[&attribute])])
     }
 }
 
@@ -178,12 +243,15 @@ mod tests {
         let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names");
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, DnValue::PrintableString("system:nodes".try_into().expect("printable")));
-        params.distinguished_name.push(DnType::CommonName, user);
+        params.distinguished_name.push(DnType::CommonName, DnValue::PrintableString(user.try_into().expect("printable")));
         params
     }
 
     fn object(params: &CertificateParams) -> Value {
-        let pem = params.serialize_request(&KeyPair::generate().expect("a key")).expect("a request").pem().expect("PEM");
+        with_request(&params.serialize_request(&KeyPair::generate().expect("a key")).expect("a request").pem().expect("PEM"))
+    }
+
+    fn with_request(pem: &str) -> Value {
         json!({
             "metadata": {"name": "csr-7xk2p"},
             "spec": {
@@ -203,6 +271,17 @@ mod tests {
     }
 
     const USER: &str = "system:node:rainbowdash";
+
+    /// As Go's crypto/x509 writes it, which kubelet uses.
+    const GO: &str = "-----BEGIN CERTIFICATE REQUEST-----\n\
+        MIIBIjCBygIBADA5MRUwEwYDVQQKEwxzeXN0ZW06bm9kZXMxIDAeBgNVBAMTF3N5\n\
+        c3RlbTpub2RlOnJhaW5ib3dkYXNoMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n\
+        45WXYIpVTLas7ZbBEVa9HUslT3rXM5sJs0ohXK+PDeNDfIuuldSKiuAi/k9xh6sl\n\
+        XfKzNa6f9UFp1OjmltSjQaAvMC0GCSqGSIb3DQEJDjEgMB4wHAYDVR0RBBUwE4IL\n\
+        cmFpbmJvd2Rhc2iHBAoAAAIwCgYIKoZIzj0EAwIDRwAwRAIgfz+X/AchTDQwX6Jr\n\
+        wYTVUI9IZIlagMRUNb254lGxwUICIF/ibH8PN5K3yHki7UuR+de3u/RjvVUQiETW\n\
+        e1EiJkBV\n\
+        -----END CERTIFICATE REQUEST-----\n";
 
     #[test]
     fn a_kubelet_gets_a_certificate_for_its_own_name_and_address_alone() {
@@ -261,6 +340,62 @@ mod tests {
         authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
         for params in [mail, groups, authority] {
             assert_eq!(refused(&object(&params)).as_deref(), Some("the request is not in the form that kubelets use"));
+        }
+    }
+
+    /// Wrapped in DER: what is in `parts`, with a length of one or two bytes.
+    fn wrapped(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = content.len() as u8;
+        if content.len() < 128 { [&[tag, length][..], &content].concat() } else { [&[tag, 0x81, length][..], &content].concat() }
+    }
+
+    /// Go skips an attribute whose set has nothing, or another tag, and takes the names of the next one.
+    #[test]
+    fn what_another_parser_reads_otherwise_is_not_in_the_form_of_kubelets() {
+        let names =
+            |listed: &[u8]| wrapped(0x30, &[&wrapped(0x30, &[&[6, 3, 0x55, 0x1d, 0x11], &wrapped(4, &[&wrapped(0x30, &[listed])])])]);
+        let own = names(b"\x82\x0brainbowdash\x87\x04\x0a\x00\x00\x02");
+        let others = names(b"\x82\x16kubernetes.default.svc");
+        let kind: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
+        let attribute = |set: &[u8]| wrapped(0x30, &[kind, set]);
+        let plain = attribute(&wrapped(0x31, &[&own]));
+        let key: &[u8] = &wrapped(0x30, &[&[0x30, 5, 6, 3, 0x2b, 0x65, 0x70], &[3, 33, 0], &[7; 32]]);
+        let subject = |common_name: &[u8]| {
+            let part = |kind: u8, text: &[u8]| wrapped(0x31, &[&wrapped(0x30, &[&[6, 3, 0x55, 4, kind], text])]);
+            wrapped(0x30, &[&part(10, b"\x13\x0csystem:nodes"), &part(3, common_name)])
+        };
+        let printable = subject(b"\x13\x17system:node:rainbowdash");
+        let pem = |subject: &[u8], attributes: &[&[u8]], after: &[u8]| {
+            let info = wrapped(0x30, &[&[2, 1, 0], subject, key, &wrapped(0xa0, attributes)]);
+            let der = wrapped(0x30, &[&info, &[0x30, 5, 6, 3, 0x2b, 0x65, 0x70], &[3, 65, 0], &[9; 64]]);
+            let base64 = BASE64_STANDARD.encode([&der, after].concat());
+            format!("-----BEGIN CERTIFICATE REQUEST-----\n{base64}\n-----END CERTIFICATE REQUEST-----\n")
+        };
+        assert_eq!(refused(&with_request(&pem(&printable, &[&plain], b""))), None);
+        assert_eq!(refused(&with_request(GO)), None);
+        let other = attribute(&wrapped(0x31, &[&others]));
+        let request = pem(&printable, &[&plain], b"");
+        for request in [
+            // An empty set, then the names behind it.
+            pem(&printable, &[&attribute(&[&[0x31, 0][..], &own].concat()), &other], b""),
+            pem(&printable, &[&attribute(&wrapped(0x11, &[&own])), &other], b""),
+            pem(&printable, &[&attribute(&wrapped(0xb1, &[&own])), &other], b""),
+            pem(&printable, &[&plain, &other], b""),
+            pem(&printable, &[&other, &plain], b""),
+            pem(&printable, &[&plain, &plain], b""),
+            // More in the set, behind it, in the list of extensions, behind the request.
+            pem(&printable, &[&attribute(&wrapped(0x31, &[&own, &others]))], b""),
+            pem(&printable, &[&attribute(&[&wrapped(0x31, &[&own])[..], &others].concat())], b""),
+            pem(&printable, &[&plain], b"\x05\x00"),
+            // The same name in another type, and a length in more bytes than it needs.
+            pem(&subject(b"\x0c\x17system:node:rainbowdash"), &[&plain], b""),
+            pem(&printable, &[&[&[0x30, 0x81, plain[1]][..], &plain[2..]].concat()], b""),
+            format!("X: y\n{request}"),
+            request.replacen("\n", "\nProc-Type: 4\n\n", 1),
+            format!("{request}{request}"),
+        ] {
+            assert_eq!(refused(&with_request(&request)).as_deref(), Some("the request is not in the form that kubelets use"), "{request}");
         }
     }
 

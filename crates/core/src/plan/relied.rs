@@ -89,6 +89,7 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
     }
     for document in merged.get(CLUSTER).into_iter().flatten() {
         files::deviations(document, inventory, &mut found);
+        least::lives(document, &mut found);
     }
     for (cluster, proxy) in merged.get(CLUSTER).into_iter().flatten().zip(merged.get(PROXY).into_iter().flatten()) {
         programs::deviations(cluster, proxy, inventory, &mut found);
