@@ -1,5 +1,10 @@
-# What a rollback puts back, as it is before kubeadm's first change. What is there already is from before this upgrade was interrupted.
+# What a rollback puts back, as it is before kubeadm's first change. What is there already is from before this upgrade was interrupted, unless that
+# upgrade came to its end (other programs are in use since), or was rolled back.
 kept={{ path.before_upgrade }}
+in_use=$(readlink {{ path.current }} | sed 's|^{{ path.current_begins }}||')
+if [ -e "$kept" ] && [ ! -e {{ path.applied }}/{{ mark.upgrade }} ]; then
+    if [ -e "$kept/back" ] || [ "$(cat "$kept/set")" != "$in_use" ]; then rm -rf "$kept"; fi
+fi
 if [ ! -e "$kept" ]; then
     rm -rf "$kept.hostler-new"
     mkdir -p "$kept.hostler-new/manifests" "$kept.hostler-new/applied"
@@ -13,7 +18,7 @@ if [ ! -e "$kept" ]; then
     # What the new version writes, the old one may not be able to read, and no other member of etcd has what was there before.
     etcdctl --endpoints {{ etcdctl.own }} {{ etcdctl.tls }} --command-timeout 120s snapshot save "$kept.hostler-new/{{ archive.etcd }}" > /dev/null
 {% endif %}
-    readlink {{ path.current }} | sed 's|^{{ path.current_begins }}||' > "$kept.hostler-new/set"
+    echo "$in_use" > "$kept.hostler-new/set"
     sync -f "$kept.hostler-new"
     mv -T "$kept.hostler-new" "$kept"
 fi

@@ -9,10 +9,12 @@ use hostler_core::facts::{BeforeUpgrade, ClusterFacts};
 use hostler_core::inventory::{Inventory, MachineName, Role};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::lint::reaches;
+use hostler_core::plan::rollback::version_before;
 use hostler_core::plan::{Goal, Plan, plan_for, wanted};
 use hostler_core::protocol::path;
 use hostler_core::record::{Applied, InProgress, Record};
 use hostler_core::step::StepKind;
+use hostler_core::trusted::trusted_of;
 use hostler_core::version::numbers;
 use serde_yaml::Value;
 
@@ -136,6 +138,59 @@ fn an_upgrade_that_is_interrupted_anywhere_is_rolled_back_and_so_is_its_rollback
     assert!(wrong.is_empty(), "{} of {cuts}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The steps of a plan but the last ones, which delete what was kept.
+fn all_but_the_end(goal: &Goal, inventory: &Inventory, world: &mut World, version: &str) {
+    for step in plan(goal, inventory, world, version).steps.iter().filter(|step| step.id.kind != StepKind::EndUpgrade) {
+        world.apply(step).unwrap_or_else(|what| panic!("{what}"));
+    }
+}
+
+/// What is kept of an upgrade that has come to its end, or was rolled back, is of a state that the cluster has left: `up` deletes it, and the next
+/// upgrade keeps what is there then.
+#[test]
+fn what_an_upgrade_left_behind_comes_back_with_no_later_rollback() {
+    for (name, from, ended, to) in
+        [("home", "1.35.4", "1.35.4", "1.36.3"), ("three", "1.35.4", "1.35.4", "1.36.3"), ("vip", "1.36.1", "1.36.1", "1.36.3")]
+            .into_iter()
+            .chain(["home", "three", "vip"].map(|name| (name, "1.35.4", "1.36.1", "1.36.3")))
+    {
+        let inventory = inventory(&Value::from(name));
+        let goal = |to: &str| Goal::Upgrade { to: to.to_owned(), parallel: 1, now: false, force_after: None };
+        let mut world = world_from(&inventory, from);
+        if from == ended {
+            (_, world) = interrupted(&inventory, from).pop().expect("there is one");
+            all_but_the_end(&roll_back(), &inventory, &mut world, from);
+        } else {
+            all_but_the_end(&goal(ended), &inventory, &mut world, ended);
+        }
+        assert!(world.machines.values().any(|facts| facts.before_upgrade.is_some()), "{name} from {from}");
+        let mut ends = world.clone();
+        let steps = plan(&Goal::Up, &inventory, &ends, ended).steps;
+        assert!(steps.iter().all(|step| step.id.kind == StepKind::EndUpgrade), "{name} from {from}: {steps:?}");
+        finish(Goal::Up, &inventory, &mut ends, ended).unwrap_or_else(|why| panic!("{name} from {from}: {why}"));
+        assert_eq!(wrong_at_the_end(&inventory, &ends, ended), None, "{name} from {from}");
+        // Weeks later.
+        let later = |world: &mut World| {
+            world.cluster.as_mut().expect("it runs").nodes.values_mut().for_each(|node| node.message = "later".to_owned())
+        };
+        later(&mut world);
+        let steps = plan(&goal(to), &inventory, &world, to).steps;
+        let begun = steps.iter().position(|step| step.id.kind == StepKind::UpgradeControlPlane).expect("there is one");
+        for at in [begun, begun + 1] {
+            let mut world = world.clone();
+            steps[..at].iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{what}")));
+            world.cut(&steps[at]);
+            let place = format!("{name} from {from} over {ended}, cut in {}", steps[at].id);
+            let back = version_before(&trusted_of(&inventory, &world.seen()), &inventory).map(str::to_owned);
+            assert_eq!(back.as_deref(), Some(ended), "{place}");
+            finish(roll_back(), &inventory, &mut world, ended).unwrap_or_else(|why| panic!("{place}: {why}"));
+            assert_eq!(wrong_at_the_end(&inventory, &world, ended), None, "{place}");
+            let nodes = &world.cluster.as_ref().expect("it runs").nodes;
+            assert!(nodes.values().all(|node| node.message == "later"), "{place}: older data came back");
+        }
+    }
+}
+
 /// No kubelet is newer than an API server, and no two machines are away at once.
 #[test]
 fn a_rollback_goes_one_machine_at_a_time_and_kubelets_go_first() {
@@ -192,10 +247,13 @@ impl World {
     /// What an upgrade of a control plane does first.
     pub fn keep_before_upgrade(&mut self, name: &MachineName, etcd: bool) {
         let Some(facts) = self.machines.get_mut(name) else { return };
+        let set = facts.links.get(wanted::CURRENT).and_then(|link| link.strip_prefix(path::CURRENT_BEGINS)).unwrap_or_default().to_owned();
+        if !facts.in_progress.contains(&InProgress::Upgrade) {
+            facts.before_upgrade.take_if(|kept| kept.back || kept.set != set);
+        }
         if facts.before_upgrade.is_none() {
             self.kept.insert(name.clone(), (facts.applied.clone(), self.cluster.clone()));
         }
-        let set = facts.links.get(wanted::CURRENT).and_then(|link| link.strip_prefix(path::CURRENT_BEGINS)).unwrap_or_default().to_owned();
         let since = facts.clock;
         facts.before_upgrade.get_or_insert(BeforeUpgrade { set, since, etcd, back: false }).back = false;
     }

@@ -487,8 +487,8 @@ impl World {
             Action::Reinstall(_) => restart(facts),
             Action::PowerOff(_) | Action::Erase(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
             Action::UpgradeControlPlane(action) => {
-                facts.in_progress.insert(InProgress::Upgrade);
                 self.keep_before_upgrade(&step.machine, action.alone);
+                self.machines.entry(step.machine.clone()).or_default().in_progress.insert(InProgress::Upgrade);
             }
             Action::RollBackControlPlane(RollBackControlPlane { etcd, .. }) => {
                 facts.in_progress.insert(InProgress::Upgrade);

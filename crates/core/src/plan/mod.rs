@@ -85,6 +85,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     kubelets::plan(&mut planner);
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
+    upgrade::end_left(&mut planner);
     pod_network::plan(&mut planner);
     workload::plan(&mut planner)?;
     silence::explain(&mut planner);

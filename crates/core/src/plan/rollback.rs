@@ -25,10 +25,11 @@ use crate::trusted::{ApiVia, Trusted};
 use crate::version::numbers;
 
 /// The version that an upgrade which has not ended began at, by what it kept on control planes. `None`: there is none, or none of a version
-/// that hostler has bundles of.
+/// that hostler has bundles of. The newest: control planes whose turn has not come may have something left of an upgrade before.
 pub fn version_before<'a>(trusted: &Trusted, inventory: &'a Inventory) -> Option<&'a str> {
     let known = |version: &str| inventory.versions.known(version);
-    trusted.holders().find_map(|(_, facts)| known(facts.before_upgrade.as_ref()?.version()?))
+    let kept = trusted.holders().filter_map(|(_, facts)| known(facts.before_upgrade.as_ref()?.version()?));
+    kept.max_by_key(|version| numbers(version))
 }
 
 /// A control plane whose upgrade has begun.
@@ -68,7 +69,9 @@ pub fn plan(mut planner: Planner, continues: bool) -> Result<Plan> {
         before = static_pods(&mut planner, &begun, before);
     }
     verify::plan(&mut planner)?;
-    upgrade::end(&mut planner, "the rollback is complete", begun.iter().map(|begun| begun.name), before);
+    // Also what others have left of an upgrade before.
+    let kept: Vec<&MachineName> = upgrade::kept(&planner).into_iter().map(|(name, _)| name).collect();
+    upgrade::end(&mut planner, "the rollback is complete", kept, before);
     Ok(planner.finish())
 }
 
@@ -83,7 +86,8 @@ fn begun<'a>(planner: &Planner<'a>) -> Vec<Begun<'a>> {
     let control_planes = planner.machines().filter(|(_, machine)| machine.role == Role::ControlPlane);
     let begun = |(name, machine)| {
         let facts = planner.usable(name).filter(|_| planner.joined(name))?;
-        Some(Begun { name, machine, facts, kept: facts.before_upgrade.as_ref()? })
+        let kept = facts.before_upgrade.as_ref().filter(|kept| kept.version() == Some(planner.manifests.kubernetes()))?;
+        Some(Begun { name, machine, facts, kept })
     };
     control_planes.filter_map(begun).collect()
 }

@@ -17,7 +17,7 @@ use crate::action::machine::StagePrograms;
 use crate::action::rollback::EndUpgrade;
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{ClusterFacts, Facts, NodeFact, Observation, RequestedApi};
+use crate::facts::{BeforeUpgrade, ClusterFacts, Facts, NodeFact, Observation, RequestedApi};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::record::{InProgress, Record};
 use crate::step::{ImageGroup, Need, StepKind};
@@ -80,10 +80,8 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
     }
     let before = done.concat();
     verify::plan(&mut planner)?;
-    let kept = |name: &MachineName| {
-        planner.has_step(&StepKind::UpgradeControlPlane.of(name))
-            || planner.usable(name).is_some_and(|facts| facts.before_upgrade.is_some())
-    };
+    let left = kept(&planner);
+    let kept = |name: &MachineName| planner.has_step(&StepKind::UpgradeControlPlane.of(name)) || left.iter().any(|(kept, _)| *kept == name);
     let kept: Vec<&MachineName> = joined.iter().map(|(name, _)| *name).filter(|name| kept(name)).collect();
     end(&mut planner, "the upgrade is complete", kept, before);
     Ok(planner.finish())
@@ -108,6 +106,31 @@ pub(super) fn end<'a>(planner: &mut Planner, reason: &str, kept: impl IntoIterat
     for name in kept {
         planner.step(StepKind::EndUpgrade.of(name), name, reason, EndUpgrade {}, before.clone());
     }
+}
+
+/// Machines that keep what a rollback would need.
+pub(super) fn kept<'a>(planner: &Planner<'a>) -> Vec<(&'a MachineName, &'a BeforeUpgrade)> {
+    let kept = |name| planner.usable(name).filter(|_| planner.joined(name))?.before_upgrade.as_ref();
+    planner.machines().filter_map(|(name, _)| Some((name, kept(name)?))).collect()
+}
+
+/// What an upgrade has left that was interrupted after its last change, or a rollback: a later rollback must not go back to it.
+pub(super) fn end_left(planner: &mut Planner) {
+    let Some(ApiVia { cluster, .. }) = planner.api_via else { return };
+    let is = &cluster.version;
+    let marks = [InProgress::Upgrade, InProgress::Programs, InProgress::Containerd];
+    let over = cluster.stored_version == *is
+        && planner.trusted.answering().all(|api_via| api_via.cluster.version == *is)
+        && cluster.nodes.values().all(|node| node.version == *is && !node.cordoned_by_hostler)
+        && planner.facts.values().all(|facts| !marks.iter().any(|mark| facts.in_progress.contains(mark)));
+    let kept = kept(planner);
+    // Of one that does not answer it is not known what it runs.
+    if !over || !kept.iter().all(|(name, _)| planner.trusted.answers(name)) {
+        return;
+    }
+    let back = kept.iter().any(|(_, kept)| kept.version() == Some(is));
+    let reason = if back { "the rollback is complete" } else { "the upgrade is complete" };
+    end(planner, reason, kept.into_iter().map(|(name, _)| name), Vec::new());
 }
 
 /// How many workers may be away at once: one node stays, so that pods have a place to go to.
