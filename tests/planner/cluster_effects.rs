@@ -2,7 +2,7 @@
 
 use hostler_core::action::Action;
 use hostler_core::action::cluster::{
-    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestoreRoles, Uncordon,
+    ApplyFlannel, Cordon, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestoreRoles, Uncordon,
 };
 use hostler_core::action::kubeadm::UploadConfig;
 use hostler_core::action::workload::{InstallWorkload, ProveEncoders};
@@ -85,7 +85,7 @@ pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -
                 }
             }
         }
-        Action::LetFilmsEnd(LetFilmsEnd { node }) => {
+        Action::LetFilmsEnd(LetFilmsEnd { node }) | Action::Cordon(Cordon { node }) => {
             if let Some(node) = cluster.nodes.get_mut(node) {
                 node.cordoned_by_hostler |= !node.unschedulable;
                 node.unschedulable = true;

@@ -261,10 +261,11 @@ fn spoil(facts: &mut Facts) {
             cordoned_by_hostler: _,
             pod_cidr,
             vtep_mac,
+            boot,
         } in map(nodes).values_mut()
         {
             *ready = false;
-            words([message, version, address, pod_cidr, vtep_mac]);
+            words([message, version, address, pod_cidr, vtep_mac, boot]);
             words(map(pressures).values_mut());
             words(map(labels).values_mut());
             let mut taint = Taint { key: String::new(), value: String::new(), effect: String::new() };

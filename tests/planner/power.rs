@@ -13,7 +13,7 @@ use hostler_core::step::StepKind;
 use serde_yaml::Value;
 
 use crate::case::{BOOT, inventory, manifest, world_of};
-use crate::world::World;
+use crate::world::{World, restart};
 
 const INVENTORIES: [&str; 5] = ["home", "three", "vip", "five", "films"];
 
@@ -145,6 +145,41 @@ fn an_upgrade_of_packages_that_is_interrupted_anywhere_is_finished_by_the_same_c
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The power of the whole shelf fails anywhere in the run, and a plain reboot was interrupted before it: each machine's packages are upgraded all
+/// the same.
+#[test]
+fn no_machine_keeps_its_old_packages_because_it_was_restarted_by_something_else() {
+    let mut wrong = Vec::new();
+    for name in INVENTORIES {
+        let inventory = inventory(&Value::from(name));
+        for packages in [OsPackages::Security, OsPackages::All] {
+            let goal = |packages| Goal::Reboot {
+                machines: inventory.machines.keys().cloned().collect(),
+                packages,
+                now: false,
+                force_after: None,
+                continues: false,
+            };
+            let mut begin = world_of(&inventory);
+            begin.old_packages = inventory.machines.keys().cloned().collect();
+            for begun in [goal(None), goal(Some(packages))] {
+                let steps = plan(&begun, &inventory, &begin).steps;
+                for at in 0..=steps.len() {
+                    let mut world = begin.clone();
+                    steps[..at].iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{name}: {what}")));
+                    world.machines.values_mut().for_each(restart);
+                    world.upgraded_packages.clear();
+                    let ended = finish(goal(Some(packages)), &inventory, &mut world).err();
+                    let old = (!world.old_packages.is_empty()).then(|| format!("{:?} keep their old packages", world.old_packages));
+                    let why = ended.or(old);
+                    wrong.extend(why.map(|why| format!("{name}, cut after {at} of {} steps of {begun:?}: {why}", steps.len())));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn packages_are_upgraded_between_the_drain_and_the_restart() {
     for name in INVENTORIES {
@@ -230,6 +265,22 @@ fn a_shutdown_that_is_interrupted_anywhere_continues_and_start_puts_all_to_work(
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_pod_begins_on_a_node_that_is_shut_down() {
+    for name in INVENTORIES {
+        let inventory = inventory(&Value::from(name));
+        for now in [false, true] {
+            let mut world = world_of(&inventory);
+            let plan = plan(&Goal::Shutdown { now }, &inventory, &world);
+            for step in &plan.steps {
+                let cordoned = |world: &World| world.cluster.iter().flat_map(|cluster| &cluster.nodes).all(|(_, node)| node.unschedulable);
+                assert!(step.id.kind != StepKind::PowerOff || cordoned(&world), "{name}, now: {now}: {}", step.id);
+                world.apply(step).unwrap_or_else(|what| panic!("{name}: {what}"));
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins,
+    Cordon, DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins,
     RestoreCoreDns, RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
@@ -251,6 +251,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),
         ("record-power", RecordPower { machines: [(name(), Some("reboot 5d0c-1".to_owned()))].into() }.into()),
         ("films-end", LetFilmsEnd { node: word.clone() }.into()),
+        ("cordon", Cordon { node: word.clone() }.into()),
         (
             "reboot",
             Reboot { boot: "5d0c-1".to_owned(), node: Some(word.clone()), quorum: true, yields_vip: true, if_upgraded: true }.into(),

@@ -341,7 +341,7 @@ fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> Vec<NodeStatus> {
             cordoned_for: MachineName::new(name)
                 .and_then(|name| PowerRecord::of(cluster, &name))
                 .filter(|_| node.cordoned_by_hostler)
-                .map(|record| record.change),
+                .map(|record| record.change()),
             in_inventory: inventory.machines.contains_key(name.as_str()),
         })
         .collect()

@@ -82,12 +82,16 @@ pub enum StepKind {
     RecordPower,
     /// No film begins on the node, and those that are being encoded there end.
     LetFilmsEnd,
+    /// No pod begins on the node, as its machine is about to be switched off.
+    Cordon,
     /// Pods go elsewhere while their node is upgraded or restarted.
     MakeWay,
     /// containerd and kubelet of another version.
     UpgradeNode,
     /// Packages of the operating system.
     UpgradePackages,
+    /// The cluster remembers that they are upgraded, so that an interrupted run only restarts the machine.
+    RecordPackages,
     /// The machine itself.
     Reboot,
     /// The machine, until somebody switches it on.
@@ -129,7 +133,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 72] = [
+    pub const ALL: [StepKind; 74] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -184,9 +188,11 @@ impl StepKind {
         StepKind::ReconnectKubelet,
         StepKind::RecordPower,
         StepKind::LetFilmsEnd,
+        StepKind::Cordon,
         StepKind::MakeWay,
         StepKind::UpgradeNode,
         StepKind::UpgradePackages,
+        StepKind::RecordPackages,
         StepKind::Reboot,
         StepKind::PowerOff,
         StepKind::RollBackNode,
@@ -266,9 +272,11 @@ impl StepKind {
             StepKind::ReconnectKubelet => "kubelet-reconnected",
             StepKind::RecordPower => "power-recorded",
             StepKind::LetFilmsEnd => "films-end",
+            StepKind::Cordon => "cordon",
             StepKind::MakeWay => "make-way",
             StepKind::UpgradeNode => "upgrade-node",
             StepKind::UpgradePackages => "upgrade-packages",
+            StepKind::RecordPackages => "packages-recorded",
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power-off",
             StepKind::RollBackNode => "roll-back-node",
@@ -343,9 +351,11 @@ impl StepKind {
             StepKind::ReconnectKubelet => "restart kubelet",
             StepKind::RecordPower => "record which machines are restarted or shut down",
             StepKind::LetFilmsEnd => "wait for films that are being encoded",
+            StepKind::Cordon => "cordon",
             StepKind::MakeWay => "drain",
             StepKind::UpgradeNode => "upgrade kubelet and containerd",
             StepKind::UpgradePackages => "upgrade the system's packages",
+            StepKind::RecordPackages => "record that the packages are upgraded",
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power off",
             StepKind::RollBackNode => "roll back kubelet and containerd",
@@ -401,8 +411,9 @@ impl StepKind {
             StepKind::KubeletCertificates | StepKind::DeleteToken => Stage::Workers,
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::ReconnectKubelet => Stage::InTurn,
-            StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
-            StepKind::UpgradeNode | StepKind::UpgradePackages | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
+            StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::Cordon | StepKind::MakeWay => Stage::InTurn,
+            StepKind::UpgradeNode | StepKind::UpgradePackages | StepKind::RecordPackages => Stage::InTurn,
+            StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
             StepKind::RollBackNode | StepKind::RollBackShared | StepKind::RollBackControlPlane => Stage::InTurn,
             StepKind::Labels => Stage::Labels,
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken | StepKind::Encoders => Stage::Workload,
@@ -430,6 +441,8 @@ impl StepKind {
                 | StepKind::StagePrograms
                 | StepKind::RecordPower
                 | StepKind::LetFilmsEnd
+                | StepKind::Cordon
+                | StepKind::RecordPackages
                 | StepKind::PowerOff
                 | StepKind::RemoveWorkload
                 | StepKind::Workload

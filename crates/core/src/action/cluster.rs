@@ -252,6 +252,22 @@ impl Act for LetFilmsEnd {
     }
 }
 
+/// Let no pod begin on a node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cordon {
+    pub node: String,
+}
+
+impl Act for Cordon {
+    fn line(&self) -> String {
+        format!("cordon node {}", self.node)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/cordon-node.sh", json!({ "node": self.node }))
+    }
+}
+
 /// Move a node's pods elsewhere; PodDisruptionBudgets are honoured, for ever or for so many seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

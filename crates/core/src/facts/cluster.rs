@@ -273,6 +273,8 @@ impl Address {
 struct NodeInfo {
     #[serde(default)]
     kubelet_version: String,
+    #[serde(default, rename = "bootID")]
+    boot: String,
 }
 
 impl Node {
@@ -300,6 +302,7 @@ impl Node {
             cordoned_by_hostler: self.metadata.annotations.contains_key(annotation::CORDONED),
             pod_cidr: self.spec.pod_cidr,
             vtep_mac: backend.map(|backend| backend.vtep_mac.to_lowercase()).unwrap_or_default(),
+            boot: self.status.node_info.boot,
         }
     }
 }

@@ -451,6 +451,8 @@ pub struct NodeFact {
     pub pod_cidr: String,
     /// MAC address of its end of flannel's tunnel, to which other nodes send. Empty: flannel has not said so yet.
     pub vtep_mac: String,
+    /// The kernel's id of the boot in which its kubelet started last, with which [`Facts::boot`] begins. Empty: kubelet has not said so yet.
+    pub boot: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -177,8 +177,10 @@ fn cluster(cluster: &ClusterFacts) -> Seen {
     let mut seen = Seen::default();
     for (name, node) in &cluster.nodes {
         seen.there.push(format!("node/{name}"));
-        let change = MachineName::new(name).and_then(|name| PowerRecord::of(cluster, &name)).map(|record| record.change);
-        match change {
+        let record = MachineName::new(name).and_then(|name| PowerRecord::of(cluster, &name));
+        // Once a machine has started again, what it was shut down for explains no absence.
+        let record = record.filter(|record| record.change() == PowerChange::Reboot || record.boot.starts_with(&node.boot));
+        match record.map(|record| record.change()) {
             _ if node.ready => {}
             // hostler turned it off.
             Some(PowerChange::Shutdown) => seen.unknown.push(format!("node/{name}")),
@@ -283,6 +285,11 @@ mod tests {
             let name = MachineName::new("applejack").expect("a name");
             facts.change_cluster(|cluster| drop(cluster.record.insert(Record::Power(name), change.to_owned())));
             assert_eq!(found(Scope::Cluster, &facts).first().map(|(_, lasts)| *lasts), found_then, "{change}");
+        }
+        // It has been started since, and is lost later.
+        for (boot, lasts) in [("5d0c", None), ("7e1d", Some(IN_TURN))] {
+            facts.change_cluster(|cluster| cluster.nodes.get_mut("applejack").expect("a node").boot = boot.to_owned());
+            assert_eq!(found(Scope::Cluster, &facts).first().map(|(_, lasts)| *lasts), lasts, "{boot}");
         }
     }
 

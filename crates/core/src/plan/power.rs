@@ -12,7 +12,7 @@ use super::planner::Planner;
 use super::refusal::Why;
 use super::turn::{has_elsewhere, let_films_end, make_way, yields_vip};
 use super::{Plan, check, silence, verify};
-use crate::action::cluster::{RecordPower, Uncordon};
+use crate::action::cluster::{Cordon, RecordPower, Uncordon};
 use crate::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
 use crate::facts::{ClusterFacts, Facts, NodeFact, is_boot};
 use crate::inventory::{MachineName, Role};
@@ -25,8 +25,18 @@ const HALF_UPGRADED: &str = "an upgrade of the packages was interrupted";
 /// What a machine is to do, and the boot in which it was to do it: [`Facts::boot`]. As the record has it: `reboot BOOT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PowerRecord {
-    pub change: PowerChange,
+    pub task: PowerTask,
     pub boot: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerTask {
+    Reboot,
+    /// Its packages are to be upgraded first.
+    UpgradeAndReboot,
+    /// They are upgraded, and the reboot is left.
+    RebootUpgraded,
+    Shutdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -36,11 +46,25 @@ pub enum PowerChange {
     Shutdown,
 }
 
-impl PowerChange {
+impl PowerTask {
+    const ALL: [PowerTask; 4] = [PowerTask::Reboot, PowerTask::UpgradeAndReboot, PowerTask::RebootUpgraded, PowerTask::Shutdown];
+
     fn word(self) -> &'static str {
         match self {
-            PowerChange::Reboot => "reboot",
-            PowerChange::Shutdown => "shutdown",
+            PowerTask::Reboot => "reboot",
+            PowerTask::UpgradeAndReboot => "upgrade-and-reboot",
+            PowerTask::RebootUpgraded => "reboot-upgraded",
+            PowerTask::Shutdown => "shutdown",
+        }
+    }
+
+    /// Whether a machine with this on record is one of a run that upgrades packages, or does not.
+    fn is_of(self, upgrades: bool) -> bool {
+        match self {
+            PowerTask::Reboot => !upgrades,
+            // Asked for again without packages, it is a reboot all the same.
+            PowerTask::UpgradeAndReboot | PowerTask::RebootUpgraded => true,
+            PowerTask::Shutdown => false,
         }
     }
 }
@@ -48,19 +72,26 @@ impl PowerChange {
 impl PowerRecord {
     fn parse(text: &str) -> Option<PowerRecord> {
         let (word, boot) = text.split_once(' ')?;
-        let change = [PowerChange::Reboot, PowerChange::Shutdown].into_iter().find(|change| change.word() == word)?;
-        is_boot(boot).then(|| PowerRecord { change, boot: boot.to_owned() })
+        let task = PowerTask::ALL.into_iter().find(|task| task.word() == word)?;
+        is_boot(boot).then(|| PowerRecord { task, boot: boot.to_owned() })
     }
 
     /// What the cluster has on record of the machine.
     pub fn of(cluster: &ClusterFacts, name: &MachineName) -> Option<PowerRecord> {
         PowerRecord::parse(cluster.record.get(&Record::Power(name.clone()))?)
     }
+
+    pub fn change(&self) -> PowerChange {
+        match self.task {
+            PowerTask::Shutdown => PowerChange::Shutdown,
+            PowerTask::Reboot | PowerTask::UpgradeAndReboot | PowerTask::RebootUpgraded => PowerChange::Reboot,
+        }
+    }
 }
 
 impl fmt::Display for PowerRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.change.word(), self.boot)
+        write!(f, "{} {}", self.task.word(), self.boot)
     }
 }
 
@@ -84,7 +115,7 @@ fn to_reboot(
     upgrades: bool,
     continues: bool,
 ) -> Vec<MachineName> {
-    let begun = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Reboot);
+    let begun = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.task.is_of(upgrades));
     let due = |name: &MachineName| upgrades || planner.facts.get(name).is_some_and(|facts| facts.reboot_due.is_some());
     let is_asked = |name: &MachineName| if asked.is_empty() { due(name) || begun(name) } else { asked.contains(name) };
     // Workers first: a kernel that does not start is found out where that costs least.
@@ -108,24 +139,26 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Opt
     let cluster = planner.api_via.map_or(&no_cluster, |api_via| api_via.cluster);
     let machines = to_reboot(&planner, cluster, asked, packages.is_some(), continues);
     for (name, _) in planner.machines().filter(|(name, _)| !machines.contains(name)) {
-        if PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Reboot) {
+        if PowerRecord::of(cluster, name).is_some_and(|record| record.change() == PowerChange::Reboot) {
             planner.warn(Some(name), format!("an earlier reboot was interrupted: {} continues it", Command::Reboot(name.clone())));
         }
     }
     refuse_unreachable(&mut planner, &machines);
-    refuse_without_quorum(&mut planner, cluster, &machines);
+    refuse_without_quorum(&mut planner, cluster, &machines, packages.is_some());
     if machines.iter().any(|name| planner.refused.contains(name)) {
         return Ok(planner.finish());
     }
-    let mut before = api_via.map(|api_via| record(&mut planner, api_via, cluster, &machines, PowerChange::Reboot)).unwrap_or_default();
+    let upgrades = packages.is_some();
+    let task = if upgrades { PowerTask::UpgradeAndReboot } else { PowerTask::Reboot };
+    let mut before = api_via.map(|api_via| record(&mut planner, api_via, cluster, &machines, task)).unwrap_or_default();
     for name in &machines {
         let Some(facts) = planner.usable(name) else { continue };
         let node = cluster.nodes.get(name.as_str());
-        let is_back = is_back(cluster, name, facts);
+        let is_back = is_back(cluster, name, facts, upgrades);
         if !is_back {
             let half = is_half_upgraded(facts);
             // What an upgrade changed takes effect with a reboot, and where it changed nothing there is nothing to reboot for.
-            let if_upgraded = packages.is_some() && asked.is_empty() && facts.reboot_due.is_none() && !half;
+            let if_upgraded = upgrades && asked.is_empty() && facts.reboot_due.is_none() && !half;
             let reason = match (half, if_upgraded) {
                 (true, _) => HALF_UPGRADED.to_owned(),
                 (_, true) => "upgraded packages take effect after a reboot".to_owned(),
@@ -145,12 +178,18 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Opt
             if control_plane && voters(cluster) < 3 {
                 planner.warn(Some(name), "the API is unavailable during the reboot of this machine; pods on other machines keep running");
             }
-            if packages.is_some() || half {
+            if upgrades || half {
                 let reason = match half {
                     true => HALF_UPGRADED.to_owned(),
                     false => "you asked to upgrade the packages".to_owned(),
                 };
                 before = vec![planner.step(StepKind::UpgradePackages.of(name), name, reason, UpgradePackages { packages }, before).into()];
+            }
+            if let (Some(api_via), Some(_), true) = (api_via, node, upgrades) {
+                let done = PowerRecord { task: PowerTask::RebootUpgraded, boot: facts.boot.clone() };
+                let action = RecordPower { machines: [(name.clone(), Some(done.to_string()))].into() };
+                let reason = format!("the packages of {name} have been upgraded");
+                before = vec![planner.step(StepKind::RecordPackages.of(name), api_via, reason, action, before).into()];
             }
             let action = Reboot {
                 boot: facts.boot.clone(),
@@ -175,9 +214,14 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Opt
     Ok(planner.finish())
 }
 
-/// Whether the machine was restarted since that was put on record. One that went down in the middle of an upgrade is not done with it.
-fn is_back(cluster: &ClusterFacts, name: &MachineName, facts: &Facts) -> bool {
-    let recorded = PowerRecord::of(cluster, name).filter(|record| record.change == PowerChange::Reboot);
+/// Whether the machine was restarted since that was put on record. One that went down before its packages were upgraded, or in the middle of it,
+/// is not done.
+fn is_back(cluster: &ClusterFacts, name: &MachineName, facts: &Facts, upgrades: bool) -> bool {
+    let recorded = PowerRecord::of(cluster, name).filter(|record| match record.task {
+        PowerTask::Reboot | PowerTask::UpgradeAndReboot => !upgrades,
+        PowerTask::RebootUpgraded => true,
+        PowerTask::Shutdown => false,
+    });
     recorded.is_some_and(|record| record.boot != facts.boot) && !is_half_upgraded(facts)
 }
 
@@ -211,10 +255,10 @@ fn voters(cluster: &ClusterFacts) -> usize {
 }
 
 /// Restarting a member must leave more than half of them. Of one or two that can't be: the warning says what that means.
-fn refuse_without_quorum(planner: &mut Planner, cluster: &ClusterFacts, machines: &[MachineName]) {
+fn refuse_without_quorum(planner: &mut Planner, cluster: &ClusterFacts, machines: &[MachineName], upgrades: bool) {
     let names: Vec<_> = planner.machines().map(|(name, _)| name).filter(|name| machines.contains(name)).collect();
     for name in names {
-        let is_back = planner.facts.get(name).is_some_and(|facts| is_back(cluster, name, facts));
+        let is_back = planner.facts.get(name).is_some_and(|facts| is_back(cluster, name, facts, upgrades));
         let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
         if is_back || voters.len() < 3 || !voters.iter().any(|member| member.name == name.as_str()) {
             continue;
@@ -230,12 +274,15 @@ fn refuse_without_quorum(planner: &mut Planner, cluster: &ClusterFacts, machines
 }
 
 /// Puts on record what is to become of the machines, all at once, unless it is there already.
-fn record(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, names: &[MachineName], change: PowerChange) -> Vec<Need> {
+fn record(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, names: &[MachineName], task: PowerTask) -> Vec<Need> {
     let mut machines = BTreeMap::new();
     for name in names {
-        let known = PowerRecord::of(cluster, name).is_some_and(|record| record.change == change);
+        let known = PowerRecord::of(cluster, name).is_some_and(|record| match task {
+            PowerTask::Shutdown => record.task == task,
+            _ => record.task.is_of(task == PowerTask::UpgradeAndReboot),
+        });
         if let (Some(facts), false, true) = (planner.usable(name), known, cluster.nodes.contains_key(name.as_str())) {
-            machines.insert(name.clone(), Some(PowerRecord { change, boot: facts.boot.clone() }.to_string()));
+            machines.insert(name.clone(), Some(PowerRecord { task, boot: facts.boot.clone() }.to_string()));
         }
     }
     if machines.is_empty() {
@@ -274,9 +321,14 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
         planner.machines().map(|(name, _)| name).filter(|name| planner.usable(name).is_some()).cloned().collect();
     let mut ready: Vec<Need> = Vec::new();
     if let Some(ApiVia { machine: api_via, cluster, .. }) = planner.api_via {
-        let recorded = record(&mut planner, api_via, cluster, &reached, PowerChange::Shutdown);
+        let recorded = record(&mut planner, api_via, cluster, &reached, PowerTask::Shutdown);
         for name in reached.iter().filter(|name| cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready)) {
-            ready.extend(let_films_end(&mut planner, api_via, name, &format!("{name} is about to be shut down"), recorded.clone()));
+            let reason = format!("{name} is about to be shut down");
+            // Pods of a machine that goes down first, and those of a cluster that begins again, wait for all machines.
+            ready.push(let_films_end(&mut planner, api_via, name, &reason, recorded.clone()).unwrap_or_else(|| {
+                let action = Cordon { node: name.to_string() };
+                planner.step(StepKind::Cordon.of(name), api_via, reason, action, recorded.clone()).into()
+            }));
         }
         if ready.is_empty() {
             ready = recorded;
@@ -316,7 +368,7 @@ pub fn start(mut planner: Planner) -> Result<Plan> {
         silence::explain(&mut planner);
         return Ok(planner.finish());
     };
-    let off = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Shutdown);
+    let off = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.change() == PowerChange::Shutdown);
     let machines: Vec<MachineName> =
         planner.machines().map(|(name, _)| name).filter(|name| off(name) && planner.usable(name).is_some()).cloned().collect();
     for name in &machines {

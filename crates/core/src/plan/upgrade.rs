@@ -174,7 +174,9 @@ fn look(planner: &mut Planner) {
     }
     for member in cluster.members.values().filter(|member| !member.healthy) {
         let why = Why::MemberUnhealthy { member: member.called().to_owned(), joins: false };
-        let begun = planner.facts.values().any(|facts| facts.in_progress.contains(&InProgress::Upgrade));
+        // That of a machine in the middle of it may be down: of the others, every one is needed.
+        let begun =
+            planner.facts.iter().any(|(name, facts)| member.name == name.as_str() && facts.in_progress.contains(&InProgress::Upgrade));
         if !begun {
             planner.refuse(None, why, Hint::MendMembers(vec![member.called().to_owned()]));
         }
