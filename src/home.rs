@@ -6,7 +6,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use hostler_core::visible::visible;
 use nix::unistd::{Uid, geteuid};
 
 const USERS: &str = "/etc/passwd";
@@ -22,7 +23,13 @@ const DATA: &str = ".local/share";
 pub fn home() -> Result<PathBuf> {
     let named = std::env::var_os("HOME").map(PathBuf::from).filter(|home| !home.as_os_str().is_empty());
     let home = named.or_else(|| entry(geteuid()).map(|entry| entry.home));
-    home.filter(|home| home.is_absolute()).context("the home folder of this user is unknown\nhint: set HOME")
+    let home = home.context("the home folder of this user is unknown\nhint: set HOME")?;
+    ensure!(
+        home.is_absolute(),
+        "HOME is `{}`, which is not an absolute path\nhint: set HOME to a folder that begins with /",
+        visible(&home.to_string_lossy())
+    );
+    Ok(home)
 }
 
 /// The user's name: from /etc/passwd, as ssh has it, else `$USER` or `$LOGNAME`, which `su` may have left from another user.

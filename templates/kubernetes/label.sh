@@ -4,7 +4,11 @@ kubectl get node "$node" > /dev/null 2>&1 || temporary "node $node to register"
 kubectl label --overwrite node "$node" {{ labels | words }} > /dev/null
 {% endif %}
 {% for taint in remove_taints %}
-kubectl taint node "$node" {{ (taint ~ "-") | quote }} > /dev/null 2>&1 || true
+why=$(kubectl taint node "$node" {{ (taint ~ "-") | quote }} 2>&1) || case $why in
+    # Somebody else has removed it.
+    *'not found'*) ;;
+    *) fail "the taint {{ taint }} could not be removed from node $node: $why" ;;
+esac
 {% endfor %}
 {% if taints %}
 kubectl taint --overwrite node "$node" {{ taints | words }} > /dev/null

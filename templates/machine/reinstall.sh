@@ -23,8 +23,11 @@ systemctl reboot || {
     efibootmgr --quiet --delete-bootnext > /dev/null
     fail "systemd did not restart the machine"
 }
-# The script ends with the system.
-sleep 900 || :
+# The script ends with the system, which may end the sleep first.
+if sleep 900; then
+    # The next restart, whoever asks for it, is an ordinary one.
+    efibootmgr --quiet --delete-bootnext > /dev/null || :
+fi
 [ ! -d /run/systemd/system ] || fail "the machine did not restart within 15 minutes"
 {% else %}
 folder={{ path.installer }}

@@ -77,6 +77,24 @@ fn no_order_of_a_file_without_roles_makes_another_control_plane() {
     }
 }
 
+/// The control plane is off, and a worker says that it is the cluster's: its word alone gives it no role.
+#[test]
+fn no_machine_gets_the_role_of_one_that_cant_be_reached() {
+    let mut seen = cluster().seen();
+    let control_plane = seen[&name(0)].clone();
+    seen.insert(name(0), Observation::Unreachable(Unreachable::silent("connection timed out")));
+    seen.insert(name(1), control_plane);
+    let text = "machines:\n  twilightsparkle: {address: 192.168.1.11, role: control-plane}\n  \
+        rainbowdash: {address: 192.168.1.12, role: worker}\n  fluttershy: {address: 192.168.1.13, role: worker}\n";
+    let inventory = parse(text, "inventory.yaml").expect("it is one");
+    for goal in goals() {
+        let plan = plan_for(&goal, &inventory, &manifests(), &seen).expect("templates fit");
+        for refusal in &plan.refusals {
+            assert!(!refusal.hint.to_string().contains("role:"), "{goal:?}: {}: {}", refusal.why, refusal.hint);
+        }
+    }
+}
+
 #[test]
 fn a_control_plane_that_is_off_is_not_lost() {
     let mut world = cluster();

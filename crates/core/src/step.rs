@@ -7,6 +7,10 @@ use serde::{Serialize, Serializer};
 use crate::document::Document;
 use crate::inventory::{MachineName, Role};
 
+mod output;
+
+pub use output::{Input, Output};
+
 /// What a step is for, in the runbook's order. With the machine that it is for, it is the same for the same work in every run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepKind {
@@ -501,45 +505,6 @@ impl Serialize for StepId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-/// What a step hands on to later ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Output {
-    /// The run's bootstrap token.
-    Token,
-    /// The cluster's CA certificate, in base64.
-    Ca,
-    /// An archive of the certificates and keys that a further control plane needs, in base64.
-    Pki,
-}
-
-impl Output {
-    /// The name by which scripts hand it on.
-    pub fn name(self) -> &'static str {
-        match self {
-            Output::Token => "token",
-            Output::Ca => "ca",
-            Output::Pki => "pki",
-        }
-    }
-
-    /// Whether it is never printed, logged or written to this computer's disk.
-    pub fn secret(self) -> bool {
-        match self {
-            Output::Token | Output::Pki => true,
-            Output::Ca => false,
-        }
-    }
-}
-
-/// The output of an earlier step of the same run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Input {
-    pub step: StepId,
-    pub output: Output,
 }
 
 /// The stages of a bring-up in the runbook's order. For the reader: a step waits for its `needs` only, not for a stage.

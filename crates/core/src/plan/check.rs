@@ -267,7 +267,11 @@ pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineNam
     };
     let is = inventory.workers().map(|(name, _)| name).filter(|name| facts.contains_key(name)).find(ours)?;
     let why = Why::ControlPlaneElsewhere { is: is.clone(), named: named.clone(), written: inventory.roles_written };
+    // One machine's word is not enough to take the role from another that can't object.
+    let silent: Vec<MachineName> =
+        inventory.control_planes().map(|(name, _)| name).filter(|name| !facts.contains_key(name)).cloned().collect();
     let hint = match inventory.roles_written {
+        true if !silent.is_empty() => Hint::TurnOn(silent),
         true => Hint::MoveRole { to: is.clone(), from: named.clone() },
         false => Hint::WriteRole(is.clone()),
     };

@@ -7,7 +7,7 @@ use super::api_host;
 use super::check::{is_of_another, its_cluster, name_as, other_cluster};
 use super::cluster::{etcd_space, other_name};
 use super::hint::{Command, Hint};
-use super::planner::Planner;
+use super::planner::{Planner, interrupted};
 use super::refusal::Why;
 use super::silence;
 use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
@@ -18,6 +18,7 @@ use crate::protocol::systemd;
 use crate::record::Record;
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
+use crate::words::and;
 
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
 pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
@@ -274,7 +275,18 @@ pub(super) fn plan_reset(planner: &mut Planner) {
             if other_cluster(planner, name, facts, Hint::LeaveAsItIs) {
                 continue;
             }
-            these.extend(wipe_step(planner, name, "cluster state is left on the machine", before.clone()).map(Need::Step));
+            let leftovers = &facts.kubernetes.leftovers;
+            // It may be another cluster's, of which nobody has spoken.
+            if !to_wipe(facts) && facts.kubernetes.etcd_data && !interrupted(facts) {
+                let why = Why::NotBlank { leftovers: leftovers.clone() };
+                planner.refuse(Some(name), why, Hint::KeepEtcd { machine: name.clone() });
+                continue;
+            }
+            let reason = match to_wipe(facts) {
+                true => "cluster state is left on the machine".to_owned(),
+                false => format!("the machine has {}", and(leftovers)),
+            };
+            these.extend(wipe_step(planner, name, reason, before.clone()).map(Need::Step));
         }
         before = these;
     }

@@ -44,6 +44,7 @@ fn a_value_to_keep_is_spelled_as_the_inventory_spells_it() {
         (Unchangeable::ServiceSubnet, "10.112.0.0/12"),
         (Unchangeable::Endpoint, "api.home.internal:6443"),
         (Unchangeable::Endpoint, "api.example.org:443"),
+        (Unchangeable::Endpoint, "api.example.org:6443"),
         (Unchangeable::Endpoint, "192.168.1.9:6443"),
         (Unchangeable::Endpoint, "[fd00::9]:6443"),
         (Unchangeable::ClusterName, "ponies"),
@@ -68,4 +69,6 @@ fn a_value_to_keep_is_spelled_as_the_inventory_spells_it() {
         };
         assert_eq!(has, is, "{text}");
     }
+    let either = Hint::KeepAsIs { key: Unchangeable::Endpoint, is: "api.example.org:6443".to_owned() }.to_string();
+    assert!(either.contains("{external: \"api.example.org:6443\"}") && either.contains("{endpoint: api.example.org}"), "{either}");
 }

@@ -178,6 +178,13 @@ impl fmt::Display for Hint {
                  `--bundle`"
             ),
             Hint::BundleOf { version, known: true } => write!(f, "omit `--bundle`, or pass a bundle of Kubernetes {version}"),
+            Hint::KeepAsIs { key: Unchangeable::Endpoint, is } if could_be_either(is) => write!(
+                f,
+                "set `cluster: {{endpoint: {{external: \"{is}\"}}}}` in the inventory if a load balancer or your DNS has that name, or \
+                 `cluster: {{endpoint: {}}}` if it was a name that only hostler's machines know; or create the cluster again: `hostler reset`, \
+                 then `hostler up`",
+                as_inventory(Unchangeable::Endpoint, is)
+            ),
             Hint::KeepAsIs { key, is } => {
                 let (key, is) = (key.key(), as_inventory(*key, is));
                 write!(
@@ -395,11 +402,20 @@ impl fmt::Display for Hint {
     }
 }
 
+/// Whether an endpoint of a running cluster may be a name or a load balancer: as a name, hostler would point every machine at one control plane.
+fn could_be_either(is: &str) -> bool {
+    plain_name(is).is_some_and(|name| !name.ends_with(".internal"))
+}
+
+/// The name of an endpoint with the port of the API server.
+fn plain_name(is: &str) -> Option<&str> {
+    is.strip_suffix(&format!(":{}", port::API)).filter(|name| name.parse::<Ipv4Addr>().is_err() && !name.starts_with('['))
+}
+
 /// The value of the running cluster, as the inventory has to spell it: an endpoint with a port is a load balancer there, and names, unlike
 /// load balancers, have the port of the API server.
 fn as_inventory(key: Unchangeable, is: &str) -> String {
-    let name = is.strip_suffix(&format!(":{}", port::API)).filter(|name| name.parse::<Ipv4Addr>().is_err() && !name.starts_with('['));
-    match (key, name) {
+    match (key, plain_name(is)) {
         (Unchangeable::Endpoint, Some(name)) => name.to_owned(),
         (Unchangeable::Endpoint, None) => format!("{{external: \"{is}\"}}"),
         _ => is.to_owned(),

@@ -11,7 +11,7 @@ impl fmt::Display for Why {
         match self {
             Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running on this machine for {seconds} s"),
             Why::ControlPlaneElsewhere { is, named, written: true } => {
-                write!(f, "{is} is the control plane of this cluster, but the inventory gives that role to {named}")
+                write!(f, "{is} reports that it is the control plane of this cluster, but the inventory gives that role to {named}")
             }
             Why::ControlPlaneElsewhere { is, named, written: false } => {
                 write!(
