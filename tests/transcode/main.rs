@@ -218,11 +218,12 @@ fn a_library_that_is_away_is_waited_for() {
 fn a_watcher_that_is_killed_loses_nothing() {
     let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let films: Vec<Vec<u8>> = (0..4).map(|number| shares.drop(&format!("Movies/{number}.mkv"), Made::Short.bytes())).collect();
-    let mut kills = 0;
+    let (mut kills, mut life) = (0, 40.0);
     while shares.films_in_library().len() < films.len() || !shares.is_idle() {
         let mut watcher = shares.watch();
-        // Each life is a little longer than the one before, so that every state is met.
-        watcher.kill_after(std::time::Duration::from_millis(40 + kills * 35));
+        watcher.kill_after(std::time::Duration::from_secs_f64(life / 1000.0));
+        // Each life is a little longer than the one before, so that every state is met; what matters in longer ones takes longer, too.
+        life += f64::max(35.0, life / 12.0);
         kills += 1;
         assert!(kills < 200, "no end: {:?}", shares.left_over());
     }
