@@ -75,6 +75,8 @@ about_kernel() {
     first /etc/hostname && say hostname-at-boot "$line"
     first /run/systemd/container && say container "$line"
     [ -d /run/systemd/system ] && say systemd
+    # Version 2 alone has this file at its root.
+    [ -e /sys/fs/cgroup/cgroup.controllers ] || say cgroup-v1
     about_boot
     for zone in /sys/class/thermal/thermal_zone*/temp; do
         first "$zone" && say temperature "$line"

@@ -81,6 +81,7 @@ fn spoil(facts: &mut Facts) {
         clock_ahead: _,
         clock_synchronized: _,
         systemd: _,
+        cgroup_v1: _,
         macs,
         addresses,
         networks: _,

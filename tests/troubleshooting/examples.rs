@@ -158,6 +158,11 @@ examples! {
             "the same, by a program whose name can't be read"
         ),
     ],
+    Why::CgroupV1 { .. } => [(
+        Why::CgroupV1 { version: "1.36.3".to_owned() },
+        Hint::UseCgroupV2,
+        "an old system, or a kernel command line that asks for cgroup v1"
+    )],
     Why::Reserves { .. } => [
         (
             Why::Reserves { reserved: "1.7 GB of memory".to_owned(), has: "1.5 GB of memory".to_owned(), needed: String::new() },

@@ -123,6 +123,8 @@ pub(super) struct MachineDeviation {
     notify_failed: bool,
     /// Hours since which notifications can't be sent.
     notify_unsent: Option<i64>,
+    /// Its cgroups are of version 1.
+    cgroup_v1: bool,
     /// Free hundredths of its disk.
     disk_free: Option<u64>,
     /// Free MB of its disk.
@@ -377,6 +379,7 @@ impl MachineDeviation {
         facts.renewal_failed |= self.renewal_failed;
         facts.notify_failed |= self.notify_failed;
         facts.notify_unsent = self.notify_unsent.map(|hours| facts.clock - hours * 60 * 60).or(facts.notify_unsent);
+        facts.cgroup_v1 |= self.cgroup_v1;
         if let Some(percent) = self.disk_free {
             (facts.disk_size, facts.disk_free) = (100 << 20, percent << 20);
         }

@@ -121,6 +121,8 @@ pub struct Facts {
     pub clock_synchronized: bool,
     /// Whether PID 1 is systemd.
     pub systemd: bool,
+    /// Whether its processes are in cgroups of version 1, or of both.
+    pub cgroup_v1: bool,
     /// MAC addresses, `aa:bb:cc:dd:ee:ff`, without those of bridges and tunnels of container networks.
     pub macs: BTreeSet<String>,
     /// Addresses of all interfaces without prefix length, except loopback and link-local ones.

@@ -96,6 +96,7 @@ impl<'a> Reader<'a> {
             "hostname-at-boot" => facts.hostname_at_boot = fields.text()?,
             "container" => facts.container = Some(fields.text()?),
             "systemd" => facts.systemd = true,
+            "cgroup-v1" => facts.cgroup_v1 = true,
             // Millidegrees; a sensor that is not connected reports nonsense.
             "temperature" => {
                 let degrees = fields.number::<i32>()? / 1000;

@@ -13,12 +13,12 @@ use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::relied::reserves::{self, Shortage};
 use super::repair::{is_bootstrappable, is_repairable};
-use super::{silence, version, wanted};
+use super::{silence, upgrade, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role, default_endpoint};
 use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
-use crate::trusted::{ApiVia, serves};
+use crate::trusted::ApiVia;
 use crate::version::numbers;
 use crate::words::and;
 
@@ -93,7 +93,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::NotBlank { leftovers: facts.kubernetes.leftovers.clone() }, hint);
     } else if !facts.read_only.is_empty() {
         planner.refuse(Some(name), Why::ReadOnly { paths: facts.read_only.iter().cloned().collect() }, Hint::FindReadOnly);
-    } else if let Some(needed) = no_room(facts) {
+    } else if let Some(needed) = no_room(planner, name, facts) {
         planner.refuse(Some(name), Why::Disk { free: facts.disk_free / 1024, needed }, Hint::MakeRoom);
     } else if broken && !facts.kubernetes.damaged.is_empty() {
         damaged(planner, name, facts);
@@ -107,6 +107,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.inventory.machines.get(name).and_then(|machine| reserves::shortage(kubelet, machine.role, facts))
     {
         planner.refuse(Some(name), Why::Reserves { reserved, has, needed }, Hint::LowerReserves);
+    } else if facts.cgroup_v1 && rejects_cgroup_v1(planner.manifests.kubernetes(), kubelet) {
+        planner.refuse(Some(name), Why::CgroupV1 { version: planner.manifests.kubernetes().to_owned() }, Hint::UseCgroupV2);
     } else if let Some(path) = wanted::own_resolv_conf(planner.inventory).filter(|_| facts.own_nameservers.is_none()) {
         planner.refuse(Some(name), Why::NoResolvConf { path: path.to_owned() }, Hint::CreateResolvConf { path: path.to_owned() });
     }
@@ -247,45 +249,24 @@ pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>)
     inventory.control_planes().filter_map(|(name, _)| refuse(name)).collect()
 }
 
-/// The control plane of the cluster that the inventory's machines are in, where the inventory takes it for a worker. Nothing must be planned
-/// then: the cluster would be taken for another one, or for lost.
-pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<Refusal> {
-    let facts: BTreeMap<&MachineName, &Facts> = seen.iter().filter_map(|(name, observation)| Some((name, observation.facts()?))).collect();
-    let is_control_plane = |name: &MachineName| facts.get(name).is_some_and(|facts| facts.kubernetes.control_plane && !interrupted(facts));
-    if inventory.control_planes().any(|(name, _)| is_control_plane(name)) {
-        return None;
-    }
-    let endpoint = documents::endpoint(inventory);
-    let server = format!("https://{endpoint}");
-    let (named, _) = inventory.control_planes().next()?;
-    let ours = |name: &&MachineName| {
-        let (all, facts) = (&facts, facts[*name]);
-        let speaks = serves(facts, &endpoint);
-        // Its API server may be down; the kubelets of the others say whose they are.
-        let shares = |other: &Facts| other.kubernetes.server.as_ref() == Some(&server) && other.kubernetes.ca == facts.kubernetes.ca;
-        is_control_plane(name) && (speaks || facts.kubernetes.ca.is_some() && all.values().any(|other| shares(other)))
-    };
-    let is = inventory.workers().map(|(name, _)| name).filter(|name| facts.contains_key(name)).find(ours)?;
-    let why = Why::ControlPlaneElsewhere { is: is.clone(), named: named.clone(), written: inventory.roles_written };
-    // One machine's word is not enough to take the role from another that can't object.
-    let silent: Vec<MachineName> =
-        inventory.control_planes().map(|(name, _)| name).filter(|name| !facts.contains_key(name)).cloned().collect();
-    let hint = match inventory.roles_written {
-        true if !silent.is_empty() => Hint::TurnOn(silent),
-        true => Hint::MoveRole { to: is.clone(), from: named.clone() },
-        false => Hint::WriteRole(is.clone()),
-    };
-    Some(Refusal { machine: None, why, hint })
-}
-
 /// Whose step works on the machine, and for how many seconds.
 fn working(lock: &LockFact, seconds: i64) -> String {
     format!("step {} of run {} has been running on this machine for {seconds} s", lock.step, lock.run)
 }
 
-/// How many MiB of disk the machine needs, where it has less.
-fn no_room(facts: &Facts) -> Option<u64> {
-    let least = if wanted::version_in_use(facts).is_some() || facts.kubernetes.joined { NO_DISK } else { NEW_DISK };
+/// Whether kubelet of this version would not start on cgroup v1: since 1.35, unless it is told to.
+fn rejects_cgroup_v1(version: &str, kubelet: &serde_yaml::Value) -> bool {
+    let fails = kubelet.get("failCgroupV1").and_then(serde_yaml::Value::as_bool);
+    fails.unwrap_or(numbers(version).is_some_and(|version| version >= [1, 35, 0]))
+}
+
+/// How many MiB of disk the machine needs, where it has less. An upgrade brings all programs and images once more.
+fn no_room(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<u64> {
+    let has_programs = match planner.upgrades {
+        true => facts.sets.contains(&upgrade::set_of(planner, name)),
+        false => wanted::version_in_use(facts).is_some() || facts.kubernetes.joined,
+    };
+    let least = if has_programs { NO_DISK } else { NEW_DISK };
     (facts.disk_size > 0 && facts.disk_free / 1024 < least).then_some(least)
 }
 

@@ -13,7 +13,9 @@ use super::reinstall::{Installation, Leaving};
 use super::restore::{new_cluster, restore};
 use super::system_disk::Installer;
 use super::withdraw::withdraw;
-use super::{Plan, Warning, admins, erase, everything, finding, graph, lint, plan, power, reinstall, relied, rollback, take_over, upgrade};
+use super::{
+    Plan, Warning, admins, erase, everything, finding, graph, lint, plan, power, reinstall, relied, roles, rollback, take_over, upgrade,
+};
 use crate::action::power::OsPackages;
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
@@ -222,7 +224,7 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen:
 
 fn steps_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut refusals = check::at_work(inventory, seen);
-    refusals.extend(check::control_plane_elsewhere(inventory, seen));
+    refusals.extend(roles::control_plane_elsewhere(inventory, seen));
     if !goal.needs_no_api() {
         refusals.extend(admins::refused(inventory, seen));
     }

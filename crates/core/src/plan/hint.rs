@@ -83,6 +83,7 @@ pub enum Hint {
     },
     /// In KubeletConfiguration.
     LowerReserves,
+    UseCgroupV2,
     CreateResolvConf {
         path: String,
     },

@@ -37,6 +37,7 @@ pub mod reinstall;
 pub mod relied;
 pub mod repair;
 mod restore;
+pub mod roles;
 pub mod rollback;
 pub mod silence;
 pub mod system_disk;

@@ -83,6 +83,10 @@ pub enum Why {
         by: String,
     },
     /// Of the machine, for itself and kubelet: more than it has.
+    /// kubelet of this version does not start there.
+    CgroupV1 {
+        version: String,
+    },
     Reserves {
         reserved: String,
         has: String,
@@ -341,6 +345,7 @@ impl Why {
             Why::ReadOnly { .. } => "read-only",
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
+            Why::CgroupV1 { .. } => "cgroup-v1",
             Why::Reserves { .. } => "reserves",
             Why::NoResolvConf { .. } => "no-resolv-conf",
             Why::Damaged { .. } => "damaged",

@@ -73,6 +73,11 @@ impl fmt::Display for Hint {
                 "free up space in the file system of /var/lib, then run this command again: `df /var/lib` shows its mount point, and `du \
                  -xh MOUNTPOINT | sort -h | tail` shows what uses the space",
             ),
+            Hint::UseCgroupV2 => f.write_str(
+                "add `systemd.unified_cgroup_hierarchy=1` to the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then \
+                 `update-grub`) and reboot; or, until Kubernetes drops cgroup v1, set `failCgroupV1: false` in the inventory's \
+                 KubeletConfiguration",
+            ),
             Hint::LowerReserves => f.write_str(
                 "lower `kubeReserved`, `systemReserved`, `evictionHard` or `reservedSystemCPUs` in `kubeadm: {KubeletConfiguration: ...}` of \
                  the inventory: they apply to every machine",

@@ -51,6 +51,9 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB is free for /var/lib, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
+            Why::CgroupV1 { version } => {
+                write!(f, "the machine uses cgroup v1, on which kubelet {version} does not start")
+            }
             Why::Reserves { reserved, has, needed } if needed.is_empty() => {
                 write!(f, "kubelet would not start: the inventory reserves {reserved}, but the machine has only {has}")
             }
