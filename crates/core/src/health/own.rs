@@ -101,7 +101,7 @@ pub(super) fn snapshot_old(age: i64, every: Duration) -> Option<Problem> {
 
 /// Whether the machine should have taken its first snapshot: it looks every ten minutes.
 pub(super) fn is_overdue(facts: &Facts) -> bool {
-    facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
+    !facts.snapshots_unread && facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::inventory::MachineName;
 
 pub use digest::{Films, digest};
 pub use ledger::{Ledger, Message};
-pub use look::{Finding, Scope, Seen, look};
+pub use look::{Finding, Scope, Seen, look, not_kept};
 
 /// A file of settings is a few hundred bytes.
 pub const MOST_BYTES: usize = 64 << 10;
