@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Settings;
 use crate::facts::{ClusterFacts, Facts, NodeFact, OwnService};
-use crate::health::{Problem, own_problems};
+use crate::health::{Problem, has_enough_disk, own_problems};
 use crate::inventory::MachineName;
 use crate::plan::power::{PowerChange, PowerRecord};
 use crate::record::InProgress;
@@ -21,6 +21,8 @@ const DOWN: i64 = 5 * 60;
 const IN_TURN: i64 = 20 * 60;
 /// A server that is restarted: what was not copied is tried again every ten minutes.
 const NOT_COPIED: i64 = 30 * 60;
+/// Images that are pulled, and films that are encoded, fill a disk for minutes.
+const FULL: i64 = 10 * 60;
 /// The longest text of another program in a message, in characters.
 const MOST_TEXT: usize = 300;
 
@@ -189,7 +191,7 @@ fn undecided(settings: &Settings, facts: &Facts) -> Vec<String> {
     let subjects = [
         (damaged, Subject::Certificate),
         (runs(OwnService::Renewal), Subject::Renewal),
-        (facts.disk_size == 0, Subject::Disk),
+        (!has_enough_disk(facts.disk_free, facts.disk_size), Subject::Disk),
         (runs(OwnService::Snapshot) || takes_none, Subject::Snapshot),
         (runs(OwnService::SnapshotCopy) || no_snapshot, Subject::SnapshotCopy),
         (no_snapshot, Subject::SnapshotAge),
@@ -252,6 +254,7 @@ fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
         gone: None,
         lasts: match problem {
             Problem::SnapshotNotCopied { .. } => NOT_COPIED,
+            Problem::DiskLow { .. } => FULL,
             _ => 0,
         },
         is_problem: true,
@@ -575,5 +578,24 @@ mod tests {
             }
         }
         assert_eq!(wrong, [""; 0]);
+    }
+
+    /// Images come and go, and logs are rotated: free space that hovers around the limit is one message, and one when it has ended.
+    #[test]
+    fn a_disk_that_hovers_around_the_limit_is_reported_once() {
+        let mut ledger = Ledger::default();
+        let mut told = Vec::new();
+        let hour = [14, 14, 16, 14, 15, 14].repeat(5);
+        // Full for some minutes, while images are pulled; then hovering; then little more than that; then not.
+        for (minute, free) in [20, 10, 10, 10, 10, 20].iter().chain(&hour).chain(&[17, 14, 17, 17, 18, 19, 30, 20]).enumerate() {
+            let mut facts = facts(&[("rarity", node(true))]);
+            (facts.disk_size, facts.disk_free) = (100, *free);
+            ledger.note(&look(Scope::Own, &settings(), &facts), minute as i64 * 120);
+            while let Some(message) = ledger.next(minute as i64 * 120) {
+                told.push((minute, message.title));
+                ledger.sent();
+            }
+        }
+        assert_eq!(told, [(11, "disk space is low".to_owned()), (41, "a problem has ended".to_owned())]);
     }
 }
