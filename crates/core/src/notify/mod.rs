@@ -4,6 +4,7 @@
 mod digest;
 mod ledger;
 mod look;
+mod subject;
 
 use std::time::Duration;
 
