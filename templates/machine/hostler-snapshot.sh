@@ -2,6 +2,7 @@
 set -eu
 to={{ to | quote }}
 cluster={{ cluster | quote }}
+machine={{ machine | quote }}
 every={{ every }}
 keep={{ keep }}
 {% include "machine/snapshot-names.sh" %}
