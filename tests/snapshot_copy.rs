@@ -209,6 +209,19 @@ fn with_recipients_nothing_is_copied_that_is_not_encrypted() {
     assert_eq!(machine.names("server/rarity"), ["home-20260303T120000Z.tar.gz.age"]);
 }
 
+/// A share that is full of parts stays full, unless they go first.
+#[test]
+fn what_was_cut_off_goes_before_anything_is_copied() {
+    let machine = Machine::new();
+    machine.write("server/rarity", ".home-20260302T120000Z.tar.gz-abcdefghijkl.hostler-new", "half");
+    machine.write("server/rarity", ".home-20260302T120000Z.tar.gz.age-abcdefghijkl.hostler-new", "half");
+    let sync = machine.at("bin/sync");
+    fs::write(&sync, "#!/bin/sh\nexit 1\n").expect("a file");
+    fs::set_permissions(&sync, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    machine.fails("can't be copied to");
+    assert_eq!(machine.names("server/rarity"), Vec::<String>::new());
+}
+
 #[test]
 fn a_machine_without_a_snapshot_leaves_the_server_alone() {
     let machine = Machine::new();

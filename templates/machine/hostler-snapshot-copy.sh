@@ -40,6 +40,8 @@ cd "$machine"
     echo "$share/$machine is a symbolic link, not a folder: delete the link" >&2
     exit 1
 }
+# What was cut off goes first: it may be what fills the share.
+find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*-????????????.hostler-new" -delete
 {% if is_encrypted %}
 # Those from before there were recipients stay on the machine.
 {% endif %}
@@ -54,7 +56,6 @@ names_in "$to" -uid "$(id -u)"{% if is_encrypted %} -name '*.age'{% endif %} | w
     }
     echo "copied $name to $share"
 done
-find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*.hostler-new" -delete
 names_in . | tail -n "+$((keep + 1))" | while read -r old; do
     [ -e "$to/$old" ] || rm -f "$old"
 done
