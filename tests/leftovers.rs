@@ -159,3 +159,26 @@ fn a_list_of_keys_that_was_cut_off_is_removed_and_the_users_files_are_not() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(names(&folder), ["authorized_keys", "authorized_keys.backup"]);
 }
+
+/// A server may make another user of root: then what this machine wrote can't be told from what others did.
+#[test]
+fn snapshots_that_are_not_root_s_are_not_passed_over_in_silence() {
+    let root = tempfile::tempdir().expect("a folder");
+    let words = json!({ "to": root.path(), "cluster": "home", "known": "" });
+    let script = render("kubernetes/send-newest-snapshot.sh", words).expect("the template can be filled in");
+    let sent = |own: bool| {
+        let script = if own { script.clone() } else { script.replace("$(id -u)", "4242") };
+        let output = dash(&script);
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    assert_eq!(sent(false), (true, String::new(), String::new()), "there are none");
+    fs::write(root.path().join("home-20260301T120000Z.tar.gz"), "x").expect("a file");
+    let (success, _, why) = sent(false);
+    assert!(!success && why.contains("no_root_squash"), "{why}");
+    let (success, said, _) = sent(true);
+    assert!(success && said.starts_with("home-20260301T120000Z.tar.gz\n"), "{said}");
+}
