@@ -11,6 +11,7 @@ test_packages=(
     openssh-client openssh-server                     # a real sshd to log in to
     bsdutils fish sudo tcsh zsh                       # accounts with other shells, and a terminal
     diffutils procps util-linux                       # the facts of a machine
+    dosfstools e2fsprogs mtools                       # sticks
     python3 python3-jsonschema                        # the schema of the inventory
     dvdauthor ffmpeg genisoimage handbrake-cli        # films
     ntfs-3g                                           # a library on a USB disk

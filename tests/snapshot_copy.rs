@@ -202,11 +202,33 @@ fn a_link_on_the_share_does_not_lead_into_the_machine() {
 fn with_recipients_nothing_is_copied_that_is_not_encrypted() {
     let machine = Machine { is_encrypted: true, ..Machine::new() };
     machine.copies();
-    assert_eq!(machine.names("server/rarity"), Vec::<String>::new());
-    assert_eq!(machine.modified(Path::new("lib/copied")), machine.modified(&Path::new("local").join(NEWER)));
+    // And nothing is called copied.
+    assert_eq!((machine.names("server/rarity"), machine.names("lib")), (vec![], vec![]));
     machine.write("local", "home-20260303T120000Z.tar.gz.age", "sealed");
+    machine.write("local", "home-20260304T120000Z.tar.gz", "of a while without recipients");
     machine.copies();
     assert_eq!(machine.names("server/rarity"), ["home-20260303T120000Z.tar.gz.age"]);
+    assert_eq!(machine.modified(Path::new("lib/copied")), machine.modified(Path::new("local/home-20260303T120000Z.tar.gz.age")));
+    // What another share had is not on this one, whatever is on the machine.
+    for name in machine.names("local") {
+        fs::remove_file(machine.at("local").join(name)).expect("it is ours");
+    }
+    let machine = Machine { share: "nfs://other/x", ..machine };
+    machine.copies();
+    assert_eq!(machine.names("lib"), Vec::<String>::new());
+}
+
+/// A share that is full of parts stays full, unless they go first.
+#[test]
+fn what_was_cut_off_goes_before_anything_is_copied() {
+    let machine = Machine::new();
+    machine.write("server/rarity", ".home-20260302T120000Z.tar.gz-abcdefghijkl.hostler-new", "half");
+    machine.write("server/rarity", ".home-20260302T120000Z.tar.gz.age-abcdefghijkl.hostler-new", "half");
+    let sync = machine.at("bin/sync");
+    fs::write(&sync, "#!/bin/sh\nexit 1\n").expect("a file");
+    fs::set_permissions(&sync, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    machine.fails("can't be copied to");
+    assert_eq!(machine.names("server/rarity"), Vec::<String>::new());
 }
 
 #[test]

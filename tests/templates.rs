@@ -129,15 +129,23 @@ fn kept_snapshot(mode: u32, recipients: &[&str], content: &str, theirs: Option<&
     fs::write(&seal, "#!/bin/sh\nread -r content\n[ \"$content\" = \"every key\" ] && printf %s \"$*: $content\"\n").expect("a file");
     fs::set_permissions(&seal, fs::Permissions::from_mode(0o755)).expect("it is ours");
     // As of each of the next seconds, and of earlier snapshots.
-    let before = ["home-20260101T000000Z.tar.gz", "home-20260102T000000Z.tar.gz", "other-20260101T000000Z.tar.gz", ".home-abc.hostler-new"];
+    let before = [
+        "home-20260101T000000Z.tar.gz",
+        "home-20260102T000000Z.tar.gz",
+        "other-20260101T000000Z.tar.gz",
+        ".home.rarity.aB3dEfGhIjKl.hostler-new",
+    ];
     for name in before {
         fs::write(to.join(name), "old").expect("a file");
     }
     let rendered = |name: &str| render(name, serde_json::json!({ "recipients": recipients })).expect("the template can be filled in");
     let text = rendered("machine/snapshot-names.sh") + "\n" + &rendered("machine/keep-snapshot.sh");
     let text = text.replace("/opt/hostler/current/bin/hostler", &seal.display().to_string());
-    let variables =
-        format!("set -eu\numask 077\nto={}\ncluster=home\nkeep=9\narchive={}\n", to.display(), folder.path().join("archive").display());
+    let variables = format!(
+        "set -eu\numask 077\nto={}\ncluster=home\nmachine=rarity\nkeep=9\narchive={}\n",
+        to.display(),
+        folder.path().join("archive").display()
+    );
     let planted = "for s in 0 1 2 3; do n=$to/$cluster-$(date -u -d \"+$s seconds\" +%Y%m%dT%H%M%SZ).tar.gz; (umask 0; : > \"$n.hostler-new\"; ln \"$n.hostler-new\" \"$n\"); done\n";
     let output = Command::new("dash").arg("-c").arg(format!("{variables}{planted}{text}")).output().expect("dash; apt-get install dash");
     let mut found: Vec<_> = fs::read_dir(&to)
@@ -214,19 +222,24 @@ fn snapshots_of_a_time_to_come_neither_stop_new_ones_nor_displace_them() {
     let listed: Vec<&str> = listed.lines().map(|name| &name[5..13]).collect();
     assert_eq!(listed, ["20260102", "20260101", "20990102", "20990101"], "{output:?}");
     // Whether one is due: of a file of a time to come, and of one just now.
-    let service =
-        render("machine/hostler-snapshot.sh", serde_json::json!({ "to": folder.path(), "cluster": "home", "every": 1440, "keep": 7 }));
-    let service = service.expect("the template can be filled in");
-    let (looks, _) = service.split_once("# An upgrade stops etcd").expect("it looks at the last one first");
-    let is_due = || {
+    let is_due = |recipients: &[&str]| {
+        let context = serde_json::json!({
+            "to": folder.path(), "cluster": "home", "machine": "rarity", "every": 1440, "keep": 7, "recipients": recipients,
+        });
+        let service = render("machine/hostler-snapshot.sh", context).expect("the template can be filled in");
+        let (looks, _) = service.split_once("# An upgrade stops etcd").expect("it looks at the last one first");
         let output = Command::new("dash").arg("-c").arg(format!("{looks}\necho due")).output().expect("dash; apt-get install dash");
         String::from_utf8_lossy(&output.stdout).contains("due")
     };
     let touch = |when: &str| Command::new("sh").arg("-c").arg(format!("touch -d '{when}' {}/home-*", folder.path().display())).status();
     for (when, due) in [("+1 year", true), ("-2 days", true), ("-1 hour", false), ("+10 seconds", false)] {
         assert!(touch(when).is_ok_and(|status| status.success()));
-        assert_eq!(is_due(), due, "{when}");
+        assert_eq!(is_due(&[]), due, "{when}");
     }
+    // With recipients, one that is not encrypted is not the last one.
+    assert!(touch("-1 hour").is_ok_and(|status| status.success()) && !is_due(&["age1abc"]));
+    let old = Command::new("sh").arg("-c").arg(format!("touch -d '-2 days' {}/home-*.age", folder.path().display())).status();
+    assert!(old.is_ok_and(|status| status.success()) && is_due(&["age1abc"]) && !is_due(&[]));
 }
 
 /// What wipe.sh says before it begins, where `place` is mounted.

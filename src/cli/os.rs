@@ -18,20 +18,31 @@ pub enum Verb {
     ///
     /// The image has Debian with its own kernel, sshd and sudo, and every package that `hostler up` would install. Building it takes a few
     /// minutes, and downloads 250 MB from Debian's mirror. `hostler provision` does this by itself.
-    #[command(after_long_help = help::end(&[("Build the image in advance and keep it in the cache", "hostler os create")], help::CAREFUL))]
-    Create,
+    #[command(after_long_help = help::end(&[
+        ("Build the image in advance and keep it in the cache", "hostler os create"),
+        ("Build it with the newest packages, in place of the one in the cache", "hostler os create --again"),
+    ], help::CAREFUL))]
+    Create {
+        /// Build it even if it exists, for newer packages; machines keep their systems until `hostler rebuild --os`
+        #[arg(long)]
+        again: bool,
+    },
 }
 
 /// # Errors
 /// The image can't be built.
 pub async fn run(verb: &Verb, reporter: &Reporter) -> Result<()> {
     match verb {
-        Verb::Create => {
-            let there = image::at_hand(RELEASE)?.is_some();
-            let image = image::ready(RELEASE, &reporter.events()).await?;
+        Verb::Create { again } => {
+            let there = !again && image::at_hand(RELEASE)?.is_some();
+            let events = reporter.events();
+            let image = if *again { image::again(RELEASE, &events).await? } else { image::ready(RELEASE, &events).await? };
+            image.warn_of_age(RELEASE, &events);
             let state = if there { "already exists" } else { "was built" };
             let size = quantity::size(image.known.size);
-            reporter.result(&format!("the image of Debian {RELEASE}, {size}, {state}: {}", image.folder.display())).await;
+            reporter
+                .result(&format!("the image of Debian {RELEASE} of {}, {size}, {state}: {}", image.date(), image.folder.display()))
+                .await;
             Ok(())
         }
     }

@@ -86,9 +86,10 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     }
     packages::install("making a stick", packages::STICK, &events).await?;
     let image = image::ready(&os.release, &events).await?;
+    image.warn_of_age(&os.release, &events);
     let known = order::Image::from(&image);
     let order = Order::new(new_id(&known)?, known, planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
-    let what = format!("write the stick to {}", arguments.usb.display());
+    let what = format!("write the stick to {}, with the image of {}", arguments.usb.display(), image.date());
     let size = task(&events, "stick", &what, async |_| match &device {
         Some(device) => device.write(&image, &order, arguments.wipe_stick).await,
         None => {

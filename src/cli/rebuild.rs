@@ -164,6 +164,7 @@ async fn installation(
     Ok(Installation {
         installer: prepared.installer.clone(),
         image: prepared.image.clone(),
+        built: prepared.built.clone(),
         host_keys: ssh::known_ed25519(&target).into_iter().collect(),
         // Without the comment.
         login_key: login_key.map(|key| key.split_whitespace().take(2).collect::<Vec<_>>().join(" ")),

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hostler_core::facts::Facts;
-use hostler_core::notify::{Films, Finding, MOST_BYTES, Scope, Seen, Settings, digest, look};
+use hostler_core::notify::{Films, MOST_BYTES, Scope, Seen, Settings, digest, look, not_kept};
 use hostler_core::protocol::{films, path};
 use hostler_core::trusted::by_itself;
-use hostler_core::visible::{shortened, visible};
 use hostler_core::words::counted;
 
 use crate::event::{Event, Events};
@@ -86,20 +85,6 @@ async fn count_films(client: &kube::Client) -> Option<Films> {
     Films::parse(&client.request_text(request).await.ok()?)
 }
 
-/// The cluster takes no writes, so what was reported about it can't be kept: that is reported by the machine itself.
-fn not_kept(settings: &Settings, error: &str) -> Finding {
-    let name = &settings.machine;
-    Finding {
-        key: format!("api/{name}/write"),
-        title: "the cluster accepts no writes",
-        text: format!("the API server of {name} does not accept writes: {}", shortened(&visible(error), 300)),
-        over: ("the cluster accepts writes again", format!("the API server of {name} accepts writes again")),
-        gone: None,
-        lasts: 5 * 60,
-        is_problem: true,
-    }
-}
-
 /// Sends what waits, the oldest of each ledger first, and returns how many messages it sent.
 async fn send(settings: &Settings, waiting: &mut [Kept], now: i64) -> Result<usize> {
     let since = Instant::now();
@@ -129,6 +114,7 @@ fn mark_unsent(file: &Path, failed: bool, now: i64) -> Result<()> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use hostler_core::notify::Finding;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

@@ -1,18 +1,21 @@
 //! The image of a machine's system: Debian with its own kernel and every package that `up` would install, built once by mmdebstrap on this
 //! computer. It belongs to no machine yet.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hostler_core::digest::hex;
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::wanted;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::event::{Events, Unit};
+use crate::event::{Event, Events, Unit};
 use crate::workstation::packages;
 use crate::workstation::program::{program, stream};
 use crate::workstation::task::{Task, task};
@@ -54,17 +57,23 @@ const SCRIPT: &str = include_str!("../../templates/os/image.sh");
 const MODULES: &str = include_str!("../../templates/os/modules");
 /// What is in the finished folder, beside the files that the script makes.
 const KNOWN: &str = "image.json";
+/// Days after which there are many updates that an image lacks.
+const OLD: i64 = 30;
 /// The compressed file system.
 pub const SYSTEM: &str = "system.img.zst";
 /// Room while it is built: the archive, its files, the file system, and that compressed. Measured: 2.4 GB.
 const ROOM: u64 = 3_000_000_000;
 
 /// A finished image, in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Image {
     pub folder: PathBuf,
     /// Of the file system.
     pub known: Known,
+    /// When it was built, in seconds since the epoch.
+    built: i64,
+    /// Locked as long as somebody uses it: [`again`] replaces it only then.
+    _held: Arc<File>,
 }
 
 /// The file system: bytes, and their sha256 in hex, before compression.
@@ -72,6 +81,42 @@ pub struct Image {
 pub struct Known {
     pub size: u64,
     pub sha256: String,
+}
+
+/// What is known of a finished folder.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    known: Known,
+    /// Seconds since the epoch.
+    built: i64,
+    /// Bytes of each file.
+    files: BTreeMap<String, u64>,
+}
+
+impl Image {
+    /// The day on which it was built: `2026-03-01`.
+    pub fn date(&self) -> String {
+        let built = jiff::Timestamp::from_second(self.built).unwrap_or_default();
+        jiff::tz::TimeZone::UTC.to_datetime(built).date().to_string()
+    }
+
+    /// Says it if the image is so old that what it installs lacks many updates.
+    pub fn warn_of_age(&self, release: &str, events: &Events) {
+        if let Some(days) = old(self.built, jiff::Timestamp::now().as_second()) {
+            let line = format!(
+                "the image of Debian {release} is {days} days old, and so are the packages that it installs: `hostler os create --again` \
+                 builds a new one"
+            );
+            events.send(Event::Warning { line });
+        }
+    }
+}
+
+/// The days of its age, if these are many.
+fn old(built: i64, now: i64) -> Option<i64> {
+    let days = now.saturating_sub(built) / (24 * 60 * 60);
+    (days > OLD).then_some(days)
 }
 
 /// The packages of the image.
@@ -98,9 +143,50 @@ fn cache() -> Result<PathBuf> {
 
 /// The image of a release in the cache, if it is complete.
 pub fn at_hand(release: &str) -> Result<Option<Image>> {
-    let folder = cache()?.join(name(release));
-    let known = user_file::read(&folder.join(KNOWN), user_file::MOST_BYTES).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    Ok(known.map(|known| Image { folder, known }))
+    Ok(found(cache()?.join(name(release))))
+}
+
+/// `None`: it is not whole, or is being replaced.
+fn found(folder: PathBuf) -> Option<Image> {
+    let held = user_file::regular(&folder.join(KNOWN)).ok()?;
+    held.try_lock_shared().ok()?;
+    let record = user_file::read(&folder.join(KNOWN), user_file::MOST_BYTES).ok()?;
+    let Record { known, built, files } = serde_json::from_slice(&record).ok()?;
+    let is_whole =
+        |(name, size): (&String, &u64)| fs::metadata(folder.join(name)).is_ok_and(|found| found.is_file() && found.len() == *size);
+    (files.contains_key(SYSTEM) && files.iter().all(is_whole)).then(|| Image { folder, known, built, _held: Arc::new(held) })
+}
+
+/// Writes down what the finished folder has.
+fn finish(folder: &Path, known: Known, now: i64) -> Result<()> {
+    let mut files = BTreeMap::new();
+    sizes(folder, "", &mut files)?;
+    files.remove(KNOWN);
+    atomic::write(&folder.join(KNOWN), &serde_json::to_vec(&Record { known, built: now, files })?, 0o644)?;
+    Ok(())
+}
+
+/// The sizes of all files below a folder, by their names there.
+fn sizes(folder: &Path, within: &str, into: &mut BTreeMap<String, u64>) -> Result<()> {
+    for entry in fs::read_dir(folder.join(within))? {
+        let entry = entry?;
+        let name = Path::new(within).join(entry.file_name()).to_string_lossy().into_owned();
+        match entry.metadata()? {
+            found if found.is_dir() => sizes(folder, &name, into)?,
+            found => drop(into.insert(name, found.len())),
+        }
+    }
+    Ok(())
+}
+
+/// The lock with which the image there may be replaced.
+fn replaceable(folder: &Path) -> Result<Option<File>> {
+    let Ok(held) = user_file::regular(&folder.join(KNOWN)) else { return Ok(None) };
+    if held.try_lock().is_err() {
+        let message = format!("another hostler process is using the image in {}", folder.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "run this again when it has ended").into());
+    }
+    Ok(Some(held))
 }
 
 /// The image of a release of Debian, from the cache, or built now.
@@ -108,9 +194,21 @@ pub fn at_hand(release: &str) -> Result<Option<Image>> {
 /// # Errors
 /// This computer lacks programs, room or the way to Debian's packages.
 pub async fn ready(release: &str, events: &Events) -> Result<Image> {
-    if let Some(image) = at_hand(release)? {
-        return Ok(image);
+    match at_hand(release)? {
+        Some(image) => Ok(image),
+        None => make(release, false, events).await,
     }
+}
+
+/// The image, built now in place of the one in the cache, which stays if that fails.
+///
+/// # Errors
+/// As [`ready`]; another process uses the one in the cache.
+pub async fn again(release: &str, events: &Events) -> Result<Image> {
+    make(release, true, events).await
+}
+
+async fn make(release: &str, again: bool, events: &Events) -> Result<Image> {
     packages::install("building the image of a machine's system", packages::SYSTEM_IMAGE, events).await?;
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("{} can't be created", cache.display()))?;
@@ -120,20 +218,21 @@ pub async fn ready(release: &str, events: &Events) -> Result<Image> {
         let lock = File::create(cache.join("lock"))?;
         task.line("wait for another hostler process that is building the image");
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
-        if let Some(image) = at_hand(release)? {
+        let folder = cache.join(name(release));
+        let replaced = if again { replaceable(&folder)? } else { None };
+        if let Some(image) = at_hand(release)?.filter(|_| !again) {
             return Ok(image);
         }
         remove_unfinished(&cache)?;
         let building = tempfile::Builder::new().prefix(BUILDING).tempdir_in(&cache)?;
         build(release, building.path(), &task).await?;
-        let folder = cache.join(name(release));
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::rename(building.path(), &folder).with_context(|| format!("{} can't be moved into place", folder.display()))?;
         // Moved, it is not removed with its guard.
         let _ = building.keep();
-        drop(lock);
+        drop((lock, replaced));
         at_hand(release)?.context("the finished image can't be read")
     })
     .await
@@ -195,8 +294,7 @@ async fn build(release: &str, folder: &Path, task: &Task) -> Result<()> {
     task.line("compress it");
     let known = compress(&raw, &folder.join(SYSTEM), |done, total| task.progress(done, total, Unit::Bytes))?;
     fs::remove_file(&raw)?;
-    atomic::write(&folder.join(KNOWN), &serde_json::to_vec(&known)?, 0o644)?;
-    Ok(())
+    finish(folder, known, jiff::Timestamp::now().as_second())
 }
 
 /// Compresses a file, and says what it was.
@@ -244,5 +342,53 @@ mod tests {
         let known = compress(&from, &to, |_, _| ()).unwrap();
         assert_eq!((known.size, known.sha256), (bytes.len() as u64, hostler_core::digest::sha256(&bytes)));
         assert_eq!(zstd::decode_all(File::open(&to).unwrap()).unwrap(), bytes);
+    }
+
+    #[test]
+    fn an_image_counts_only_with_all_its_files_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = Known { size: 5, sha256: "a".repeat(64) };
+        let files = [SYSTEM, "vmlinuz", "shim.efi"];
+        let make = || {
+            for name in files {
+                fs::write(folder.path().join(name), name).unwrap();
+            }
+            fs::create_dir_all(folder.path().join("modules")).unwrap();
+            fs::write(folder.path().join("modules/ext4.ko"), "x").unwrap();
+            finish(folder.path(), known.clone(), 1_772_366_400).unwrap();
+        };
+        make();
+        let image = found(folder.path().to_owned()).expect("it is whole");
+        assert_eq!((&image.known, image.date().as_str()), (&known, "2026-03-01"));
+        let other = found(folder.path().to_owned()).expect("several may use it");
+        drop(image);
+        let error = replaceable(folder.path()).expect_err("it is in use");
+        assert!(error.to_string().starts_with("another hostler process is using the image"), "{error}");
+        drop(other);
+        let held = replaceable(folder.path()).expect("nobody uses it");
+        assert!(held.is_some() && found(folder.path().to_owned()).is_none(), "it is being replaced");
+        drop(held);
+        let mut wrong = Vec::new();
+        for name in files.into_iter().chain(["modules/ext4.ko"]) {
+            for damage in [|file: &Path| fs::remove_file(file), |file: &Path| fs::write(file, "cut"), |file: &Path| fs::write(file, "")] {
+                make();
+                damage(&folder.path().join(name)).unwrap();
+                wrong.extend(found(folder.path().to_owned()).map(|_| name));
+            }
+        }
+        make();
+        // Of an earlier hostler: nobody knows how old it is.
+        atomic::write(&folder.path().join(KNOWN), &serde_json::to_vec(&known).unwrap(), 0o644).unwrap();
+        wrong.extend(found(folder.path().to_owned()).map(|_| KNOWN));
+        assert_eq!(wrong, [""; 0]);
+    }
+
+    #[test]
+    fn an_image_is_old_after_a_month() {
+        let day = 24 * 60 * 60;
+        assert_eq!(
+            [0, 30 * day, 31 * day - 1, 31 * day, 400 * day, -day].map(|age| old(day, day + age)),
+            [None, None, None, Some(31), Some(400), None]
+        );
     }
 }

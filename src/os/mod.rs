@@ -1,6 +1,7 @@
 //! The system of machines that hostler installs: its image, and the stick, or the running system, that brings it there.
 
 pub mod awaited;
+mod fat;
 pub mod host_key;
 pub mod image;
 mod initrd;

@@ -22,6 +22,9 @@ use crate::workstation::task::task;
 pub struct Prepared {
     pub installer: Installer,
     pub image: order::Image,
+    /// The day on which the image was built.
+    pub built: String,
+    _image: image::Image,
     _folder: TempDir,
 }
 
@@ -31,6 +34,9 @@ pub struct Prepared {
 /// The image can't be built, or the cache can't be written to.
 pub async fn prepare(release: &str, installs: bool, events: &Events) -> Result<Prepared> {
     let image = image::ready(release, events).await?;
+    if installs {
+        image.warn_of_age(release, events);
+    }
     let folder = tempfile::tempdir_in(&image.folder).context("a temporary folder can't be created in the cache")?;
     let file = folder.path().join("initrd");
     let files: &[&str] = if installs { &[SYSTEM] } else { &[] };
@@ -43,7 +49,7 @@ pub async fn prepare(release: &str, installs: bool, events: &Events) -> Result<P
         Ok(Installer { id, kernel: own("vmlinuz")?, initrd: sent(&file)?, loaders })
     })
     .await?;
-    Ok(Prepared { installer, image: known, _folder: folder })
+    Ok(Prepared { installer, image: known, built: image.date(), _image: image, _folder: folder })
 }
 
 fn sent(file: &Path) -> Result<SentFile> {

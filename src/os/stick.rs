@@ -12,13 +12,14 @@ use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition::Partition;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::install::order::Order;
+use hostler_core::install::order::{LONGEST, Order};
 use hostler_core::protocol::installer;
 use hostler_core::template;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::fat::{Entry, Fat};
 use super::image::{Image, SYSTEM};
 use super::{initrd, tables};
 use crate::atomic;
@@ -31,6 +32,8 @@ pub const MARKS: &str = "marks";
 
 /// Of its partition.
 const NAME: &str = "hostler-stick";
+/// Of its file system.
+const LABEL: &str = "HOSTLER";
 const SECTOR: u64 = 512;
 const MEBIBYTE: u64 = 1 << 20;
 /// Before the partition, and after it: the tables.
@@ -72,22 +75,36 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
     let new = atomic::New::beside(file).with_context(|| format!("{} can't be created", file.display()))?;
     new.as_file().set_len(EDGE + partition + EDGE)?;
     write_table(&new, medium, partition)?;
-    let (path, offset) = (new.path().display().to_string(), (EDGE / SECTOR).to_string());
-    let blocks = (partition / 1024).to_string();
-    run("mkfs.vfat", ["-F", "32", "-n", "HOSTLER", "--offset", &offset, "-h", &offset, &path, &blocks]).await?;
-    let inside = format!("{path}@@{EDGE}");
-    let folders = ["EFI", "EFI/BOOT", "EFI/debian", FOLDER, &format!("{FOLDER}/{MARKS}")].map(|folder| format!("::{folder}"));
-    run("mmd", ["-i".to_owned(), inside.clone()].into_iter().chain(folders)).await?;
-    for (from, to) in &files {
-        run("mcopy", ["-i", &inside, &from.display().to_string(), &format!("::{to}")]).await?;
-    }
+    fill(new.path(), partition, &files).await?;
     new.finish_owned(0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
-/// Whether an older stick of hostler's is there: a file or a device.
+/// Makes the file system in the partition of `size` bytes, with these files.
+async fn fill(stick: &Path, size: u64, files: &[(PathBuf, String)]) -> Result<()> {
+    let (path, offset) = (stick.display().to_string(), (EDGE / SECTOR).to_string());
+    let blocks = (size / 1024).to_string();
+    run("mkfs.vfat", ["-F", "32", "-n", LABEL, "--offset", &offset, "-h", &offset, &path, &blocks]).await?;
+    let inside = format!("{path}@@{EDGE}");
+    let folders = ["EFI", "EFI/BOOT", "EFI/debian", FOLDER, &format!("{FOLDER}/{MARKS}")].map(|folder| format!("::{folder}"));
+    run("mmd", ["-i".to_owned(), inside.clone()].into_iter().chain(folders)).await?;
+    for (from, to) in files {
+        run("mcopy", ["-i", &inside, &from.display().to_string(), &format!("::{to}")]).await?;
+    }
+    Ok(())
+}
+
+/// Whether an older stick of hostler's is there: a file or a device. What makes another file system in its partition leaves that its name, so what
+/// hostler wrote must still be there, too. Of what can't be read nobody knows.
 pub fn is_stick(file: &Path) -> bool {
-    let table = user_file::seekable(file).ok().and_then(|mut file| tables::partitions(&mut file, LogicalBlockSize::Lb512));
-    table.is_some_and(|table| table.len() == 1 && table.get(&1).is_some_and(|partition| partition.name == NAME))
+    let Ok(mut file) = user_file::seekable(file) else { return false };
+    let start = tables::partitions(&mut file, LogicalBlockSize::Lb512).and_then(|table| match table.get(&1) {
+        Some(partition) if table.len() == 1 && partition.name == NAME => partition.first_lba.checked_mul(SECTOR),
+        _ => None,
+    });
+    let Some(mut fat) = start.and_then(|start| Fat::at(&mut file, start)) else { return false };
+    let (folder, order) = installer::ORDER.split_once('/').unwrap_or_default();
+    let is_order = |entry: &Entry| entry.may_be(order) && (1..=LONGEST as u64).contains(&u64::from(entry.size));
+    fat.is_labelled(LABEL) && fat.files_in(&folder.to_ascii_uppercase()).is_some_and(|files| files.iter().any(is_order))
 }
 
 /// Copies a stick's image to a device, and reads it back.
@@ -182,15 +199,54 @@ mod tests {
         assert!(!is_stick(&device));
     }
 
+    /// A stick as hostler writes it, with an order that is long enough for several clusters of its file system.
+    async fn stick(file: &Path) {
+        const SIZE: u64 = 48 * MEBIBYTE;
+        let new = atomic::New::beside(file).unwrap();
+        new.as_file().set_len(EDGE + SIZE + EDGE).unwrap();
+        write_table(&new, Uuid::new_v4(), SIZE).unwrap();
+        let order = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&order, format!("{{\"version\": 1,{}}}", " ".repeat(5000))).unwrap();
+        let files = [(order.path().to_owned(), installer::ORDER.to_owned())];
+        fill(new.path(), SIZE, &files).await.unwrap();
+        new.finish(0o600).unwrap();
+    }
+
+    /// Programs that make file systems leave the partition's name as it was.
+    #[tokio::test]
+    async fn a_stick_that_its_owner_uses_for_something_else_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("stick.img");
+        let path = file.display().to_string();
+        let (sectors, inside, blocks) = ((EDGE / SECTOR).to_string(), format!("{path}@@{EDGE}"), (48 << 10).to_string());
+        let fat = |label: &str| ["-F", "32", "-n", label, "--offset", &sectors, &path, &blocks].map(str::to_owned).to_vec();
+        let changes: [(&str, &str, Vec<String>); 7] = [
+            ("ext4", "mkfs.ext4", ["-q", "-F", "-E", &format!("offset={EDGE}"), &path, "48m"].map(str::to_owned).to_vec()),
+            ("another label", "mkfs.vfat", fat("FILMS")),
+            ("the same label, and nothing else", "mkfs.vfat", fat(LABEL)),
+            ("without the order", "mdel", vec!["-i".to_owned(), inside.clone(), format!("::{}", installer::ORDER)]),
+            ("without the folder", "mdeltree", vec!["-i".to_owned(), inside.clone(), format!("::{FOLDER}")]),
+            ("the label was changed", "mlabel", vec!["-i".to_owned(), inside.clone(), "::FILMS".to_owned()]),
+            ("cut", "truncate", vec!["--size".to_owned(), (EDGE + 4096).to_string(), path.clone()]),
+        ];
+        let mut wrong = Vec::new();
+        for (what, program, arguments) in changes {
+            stick(&file).await;
+            assert!(is_stick(&file), "it was just made");
+            run(program, arguments).await.unwrap();
+            if is_stick(&file) {
+                wrong.push(what);
+            }
+        }
+        assert_eq!(wrong, [""; 0]);
+    }
+
     /// What is replaced is the older stick, wherever it is, not the link that leads to it.
-    #[test]
-    fn a_link_to_an_older_stick_stays() {
+    #[tokio::test]
+    async fn a_link_to_an_older_stick_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().canonicalize().unwrap().join(name);
-        let new = atomic::New::beside(&path("stick.img")).unwrap();
-        new.as_file().set_len(EDGE + 64 * MEBIBYTE + EDGE).unwrap();
-        write_table(&new, Uuid::new_v4(), 64 * MEBIBYTE).unwrap();
-        new.finish(0o600).unwrap();
+        stick(&path("stick.img")).await;
         std::os::unix::fs::symlink("stick.img", path("link")).unwrap();
         std::os::unix::fs::symlink("none.img", path("dangling")).unwrap();
         fs::write(path("film"), "precious").unwrap();

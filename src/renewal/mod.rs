@@ -7,6 +7,7 @@ mod kubelets;
 mod lock;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,11 @@ pub async fn renew(events: &Events) -> Result<()> {
         return Ok(());
     }
     let api = Api::own().await?;
+    each([Box::pin(approve(&api, &say)), Box::pin(renew_own(&api, &say))]).await
+}
+
+/// Approves the certificates that kubelets ask for.
+async fn approve(api: &Api, say: &impl Fn(String)) -> Result<()> {
     let decided = api.kubelets().approve().await?;
     for node in &decided.approved {
         say(format!("approved the serving certificate of {node}'s kubelet"));
@@ -57,10 +63,43 @@ pub async fn renew(events: &Events) -> Result<()> {
     for (user, why) in &decided.left {
         say(format!("did not approve a request by {user} for a serving certificate: {why}"));
     }
+    Ok(())
+}
+
+/// Something that is done, and may fail.
+type Part<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// Does each part, whatever becomes of the others.
+///
+/// # Errors
+/// All of theirs.
+async fn each<const COUNT: usize>(parts: [Part<'_>; COUNT]) -> Result<()> {
+    let mut result = Ok(());
+    for part in parts {
+        result = both(result, part.await);
+    }
+    result
+}
+
+/// Does `work`, and gives back the turn to do it, however that ends.
+async fn in_turn<T>(work: impl Future<Output = Result<T>>, give_back: impl Future<Output = Result<()>>) -> Result<T> {
+    both(work.await, give_back.await)
+}
+
+fn both<T>(done: Result<T>, other: Result<()>) -> Result<T> {
+    match (done, other) {
+        (Err(first), Err(second)) => bail!("{first:#}; and {second:#}"),
+        (done, other) => other.and(done),
+    }
+}
+
+/// Renews the machine's own certificates that expire soon.
+async fn renew_own(api: &Api, say: &impl Fn(String)) -> Result<()> {
     let early = early(i64::try_from(api.certificates_live().await?.as_secs())?);
     let before = Certificates::read(Path::new("/"))?;
-    let restarts = started_before_their_certificates().await?;
     let due = before.ending(jiff::Timestamp::now().as_second(), early);
+    // Both are restarted anyway after a renewal, which does not wait for the answer.
+    let restarts = if due.is_empty() { started_before_their_certificates().await? } else { Vec::new() };
     if due.is_empty() && restarts.is_empty() {
         let first = before.first().context("this control plane has no certificates")?;
         say(format!("nothing to renew: {} expires first, {}", first.0, in_days((first.1 - jiff::Timestamp::now().as_second()) / DAY)));
@@ -71,12 +110,13 @@ pub async fn renew(events: &Events) -> Result<()> {
         say("another control plane is renewing its certificates, so this one waits for the next run of the timer".to_owned());
         return Ok(());
     };
-    let done = match lock::take(&node).await? {
-        Some(_lock) => change(&api, &due, &restarts).await.map(|()| true),
-        None => Ok(false),
+    let work = async {
+        match lock::take(&node).await? {
+            Some(_lock) => change(api, &due, &restarts).await.map(|()| true),
+            None => Ok(false),
+        }
     };
-    api.give_back(turn).await?;
-    if !done? {
+    if !in_turn(work, api.give_back(turn)).await? {
         say("hostler is changing this machine, so its certificates are renewed at the next run of the timer".to_owned());
         return Ok(());
     }
@@ -177,5 +217,57 @@ async fn until(what: &str, there: impl AsyncFn() -> Result<bool>) -> Result<()> 
             bail!("waited {} for {what}{why}", counted(usize::try_from(WAIT.as_secs()).unwrap_or_default(), "second"));
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A request of a kubelet that can't be approved must not let the control plane's certificates expire.
+    #[tokio::test]
+    async fn each_part_is_done_whatever_becomes_of_the_others() {
+        for failing in 0..3 {
+            let ran = Mutex::new(Vec::new());
+            let part = |number: usize| -> Part<'_> {
+                let ran = &ran;
+                Box::pin(async move {
+                    ran.lock().expect("unpoisoned").push(number);
+                    ensure!(number != failing, "part {number} failed");
+                    Ok(())
+                })
+            };
+            let error = each([part(0), part(1), part(2)]).await.expect_err("one failed");
+            assert_eq!(format!("{error:#}"), format!("part {failing} failed"));
+            assert_eq!(*ran.lock().expect("unpoisoned"), [0, 1, 2]);
+        }
+        let error = each([Box::pin(async { bail!("one") }), Box::pin(async { bail!("other") })]).await.expect_err("both failed");
+        assert_eq!(format!("{error:#}"), "one; and other");
+        each([Box::pin(async { Ok(()) })]).await.expect("it is done");
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_given_back_however_the_work_ends() {
+        for (works, returns, wanted) in [
+            (true, true, Ok(1)),
+            (false, true, Err("the lock is broken".to_owned())),
+            (true, false, Err("no answer".to_owned())),
+            (false, false, Err("the lock is broken; and no answer".to_owned())),
+        ] {
+            let given = Mutex::new(false);
+            let work = async {
+                ensure!(works, "the lock is broken");
+                Ok(1)
+            };
+            let give_back = async {
+                *given.lock().expect("unpoisoned") = true;
+                ensure!(returns, "no answer");
+                Ok(())
+            };
+            let done = in_turn(work, give_back).await.map_err(|error| format!("{error:#}"));
+            assert_eq!((done, *given.lock().expect("unpoisoned")), (wanted, true), "{works} {returns}");
+        }
     }
 }

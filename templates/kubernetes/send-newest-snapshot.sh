@@ -9,7 +9,11 @@ known={{ known | quote }}
 
 # Only what this machine's own service wrote: others may write beside it.
 newest=$(newest_first "$to" -uid "$(id -u)" | head -n 1)
-[ -n "$newest" ] || exit 0
+[ -n "$newest" ] || {
+    [ -n "$(newest_first "$to")" ] || exit 0
+    echo "none of the snapshots in $to belongs to root: if $to is on a server that maps root to another user, export it with no_root_squash" >&2
+    exit 1
+}
 name=${newest##*/}
 [ "$(printf '%s\n%s\n' "$known" "$name" | sort | tail -n 1)" != "$known" ] || exit 0
 printf '%s\n' "$name"

@@ -9,8 +9,20 @@ PATH={{ path.bin }}:$PATH
 }
 mkdir -p {{ path.work }}
 chmod 700 {{ path.work }}
+# One that was cut off, as by a power failure, would keep every secret for good. Whoever makes one holds it for as long as it lives.
+exec 6< {{ path.work }}
+flock -w 60 6 || {
+    echo "another snapshot is being started, and does not end" >&2
+    exit 1
+}
+for old in {{ path.work }}/snapshot.??????; do
+    [ ! -d "$old" ] || flock --nonblock "$old" rm -rf "$old" || :
+done
 folder=$(mktemp -d {{ path.work }}/snapshot.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
+exec 7< "$folder"
+flock 7
+exec 6<&-
 trap 'exit 1' HUP INT TERM
 what=$folder/snapshot
 mkdir -p "$what/pki/etcd"

@@ -2,13 +2,17 @@
 set -eu
 to={{ to | quote }}
 cluster={{ cluster | quote }}
+machine={{ machine | quote }}
 every={{ every }}
 keep={{ keep }}
 {% include "machine/snapshot-names.sh" %}
 
 (umask 077 && mkdir -p "$to")
 # A minute less: the last one was taken some seconds after it was due. One of a time to come is from before a wrong clock was set.
-[ -z "$(snapshots_in "$to" -mmin "-$((every - 1))" ! -newermt "1 minute")" ] || exit 0
+{% if recipients %}
+# What is not encrypted is from before there were recipients, and is not copied anywhere.
+{% endif %}
+[ -z "$(snapshots_in "$to"{% if recipients %} -name '*.age'{% endif %} -mmin "-$((every - 1))" ! -newermt "1 minute")" ] || exit 0
 # An upgrade stops etcd for minutes: the next look comes in ten.
 for step in {{ path.steps }}/*; do
     [ -e "$step" ] || continue

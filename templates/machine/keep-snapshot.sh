@@ -27,8 +27,13 @@ while :; do
     at=$(dirname "$at")
 done
 new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz{{ ".age" if recipients else "" }}
+# What was cut off before. The folder may be one for several machines and clusters: of others, only what a machine of this cluster that is gone, or
+# an earlier hostler, left a day ago.
+rm -f "$to"/."$cluster"."$machine".????????????.hostler-new
+find "$to" -maxdepth 1 -type f \( -name ".$cluster.*.????????????.hostler-new" -o -name ".$cluster-????????????.hostler-new" \) -mmin +1440 \
+    -exec rm -f {} + 2> /dev/null || :
 # A name that nobody knows beforehand, and a file that nobody has opened.
-part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
+part=$(mktemp "$to/.$cluster.$machine.XXXXXXXXXXXX.hostler-new")
 # Nothing is written of an archive that is not whole.
 {{ path.bin }}/hostler seal-snapshot{% for recipient in recipients %} --recipient {{ recipient | quote }}{% endfor %} < "$archive" > "$part" || {
     rm -f "$part"
@@ -36,5 +41,4 @@ part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
 }
 sync -f "$part" 2> /dev/null || sync
 mv -fT "$part" "$new"
-rm -f "$to/.$cluster-"*.hostler-new
 newest_first "$to" -uid "$(stat -c %u "$new")" | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

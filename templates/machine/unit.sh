@@ -4,6 +4,8 @@ record {{ mark_of[unit] }} "$run"
 {% if unit == systemd.containerd and restart %}
 # Files as they were: they come back where containerd does not work with the new ones. Then this machine goes on as before, and no other follows.
 mkdir -p {{ path.work }}
+# Of a run that was cut off: it may hold passwords of registries.
+rm -rf {{ path.work }}/unit.??????
 kept=$(mktemp -d {{ path.work }}/unit.XXXXXX)
 trap 'rm -rf "$kept"' EXIT
 {% for file in files %}

@@ -12,7 +12,9 @@ if [ -e "$file" ] && grep -qxF -- "$key" "$file"; then
     exit 0
 fi
 # A copy takes the file's place whole, so that being cut off can't leave half of it, and nobody who was let in is shut out.
-new=$(mktemp "$folder/authorized_keys.XXXXXX")
+# What was cut off stays behind, and another hostler may be at work.
+find "$folder" -maxdepth 1 -type f -name '.authorized_keys.??????????.hostler-new' -mmin +10 -exec rm -f {} +
+new=$(mktemp "$folder/.authorized_keys.XXXXXXXXXX.hostler-new")
 trap 'rm -f "$new"' EXIT
 if [ -e "$file" ]; then
     cat "$file" >"$new"

@@ -23,7 +23,7 @@ use crate::plan::power::{PowerChange, PowerRecord};
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
-pub use own::own_problems;
+pub use own::{has_enough_disk, own_problems};
 pub use problem::Problem;
 
 /// Days before its end from which an authority's certificate is shown: a new one takes a plan.

@@ -161,6 +161,7 @@ pub fn installation() -> Installation {
     Installation {
         installer: installer(308_000_000),
         image: order::Image { file: "system.img.zst".to_owned(), size: 860_000_000, sha256: format!("01234567{}", "5a".repeat(28)) },
+        built: "2026-03-01".to_owned(),
         user: "ada".to_owned(),
         host_keys: [deviation::FINGERPRINT.to_owned()].into(),
         login_key: Some("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh".to_owned()),

@@ -26,6 +26,18 @@ pub enum DiskFault {
 pub const WORN: u64 = 90;
 
 impl DiskFault {
+    /// Of the kind of fault, without its number, which grows.
+    pub fn name(self) -> &'static str {
+        match self {
+            DiskFault::Failing => "Failing",
+            DiskFault::Unreadable(_) => "Unreadable",
+            DiskFault::Degraded => "Degraded",
+            DiskFault::ReadOnly => "ReadOnly",
+            DiskFault::LittleSpare => "LittleSpare",
+            DiskFault::Worn(_) => "Worn",
+        }
+    }
+
     /// What the disk reports, without its number.
     pub fn kind(self) -> &'static str {
         match self {

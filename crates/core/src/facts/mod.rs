@@ -190,6 +190,8 @@ pub struct Facts {
     pub shares: BTreeMap<String, ShareFact>,
     /// When the newest snapshot in the requested folder was taken, in seconds since the epoch.
     pub snapshot: Option<i64>,
+    /// Whether the folder with snapshots did not answer.
+    pub snapshots_unread: bool,
     /// Since when the machine takes regular snapshots as it does now, in seconds since the epoch.
     pub snapshots_since: Option<i64>,
     /// Whether the machine's last regular snapshot failed.
@@ -200,6 +202,8 @@ pub struct Facts {
     pub snapshot_copy_failed: bool,
     /// Whether the machine's own renewal of certificates failed last time.
     pub renewal_failed: bool,
+    /// Of which of these it is not known whether the last run failed: it runs now, or has not since the machine was started.
+    pub undecided: BTreeSet<OwnService>,
     /// Whether the machine's last regular look for something to report failed, or it could not send what it found.
     pub notify_failed: bool,
     /// Since when the machine can't send its notifications, in seconds since the epoch.
@@ -235,6 +239,26 @@ impl Facts {
     /// What the machine would say if the cluster, as far as it knows it, were another.
     pub(crate) fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterFacts)) {
         self.cluster.as_mut().map(change);
+    }
+}
+
+/// What a machine does regularly by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnService {
+    Renewal,
+    Snapshot,
+    SnapshotCopy,
+}
+
+impl OwnService {
+    fn parse(text: &str) -> Option<OwnService> {
+        match text {
+            "renewal" => Some(OwnService::Renewal),
+            "snapshot" => Some(OwnService::Snapshot),
+            "snapshot-copy" => Some(OwnService::SnapshotCopy),
+            _ => None,
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::certificate::{self, Certificate, Validity};
 use super::cluster::Answers;
 use super::{
-    BeforeUpgrade, EspFact, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, SystemDisk,
-    SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
+    BeforeUpgrade, EspFact, Facts, FileFact, ImageFact, LockFact, OwnService, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState,
+    SystemDisk, SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
 };
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
@@ -204,11 +204,13 @@ impl<'a> Reader<'a> {
                 system(facts.system.get_or_insert_default(), fields)?
             }
             "snapshot" => facts.snapshot = Some(fields.number()?),
+            "snapshots-unread" => facts.snapshots_unread = true,
             "snapshots-since" => facts.snapshots_since = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
             "snapshot-copied" => facts.snapshot_copied = Some(fields.number()?),
             "snapshot-copy-failed" => facts.snapshot_copy_failed = true,
             "renewal-failed" => facts.renewal_failed = true,
+            "undecided" => facts.undecided.extend(OwnService::parse(fields.word()?)),
             "notify-failed" => facts.notify_failed = true,
             "notify-unsent" => facts.notify_unsent = Some(fields.number()?),
             "apt-lock" => facts.apt_lock = Some(format!("{}, process {}", fields.word()?, fields.word()?)),

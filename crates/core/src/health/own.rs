@@ -11,6 +11,8 @@ use crate::inventory::MachineName;
 const SOON: i64 = 30;
 /// Free space of /var/lib below which kubelet begins to evict pods, in percent.
 pub(super) const LITTLE_DISK: u64 = 15;
+/// Above it, a disk that was low no longer is, in percent.
+const ENOUGH_DISK: u64 = 18;
 
 /// The longest that it takes until a new snapshot is on the server, in seconds: the limit of the service, and a look of the timer.
 const COPYING: i64 = 15 * 60;
@@ -75,6 +77,11 @@ pub(super) fn disk_low(name: &MachineName, free: u64, size: u64) -> Option<Probl
     low.then(|| Problem::DiskLow { machine: name.clone(), free: free.saturating_mul(100) / size })
 }
 
+/// Whether what was low is no longer: not as soon as it is above the limit, around which it may hover.
+pub fn has_enough_disk(free: u64, size: u64) -> bool {
+    size > 0 && free.saturating_mul(100) > size.saturating_mul(ENOUGH_DISK)
+}
+
 pub(super) fn failing_disks(name: &MachineName, facts: &Facts) -> impl Iterator<Item = Problem> {
     let disks = facts.disks.iter().flat_map(|(disk, faults)| faults.iter().map(move |fault| (disk.clone(), *fault)));
     disks.map(|(disk, fault)| Problem::DiskFails { machine: name.clone(), disk, fault })
@@ -101,7 +108,7 @@ pub(super) fn snapshot_old(age: i64, every: Duration) -> Option<Problem> {
 
 /// Whether the machine should have taken its first snapshot: it looks every ten minutes.
 pub(super) fn is_overdue(facts: &Facts) -> bool {
-    facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
+    !facts.snapshots_unread && facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
 }
 
 #[cfg(test)]

@@ -79,13 +79,16 @@ impl Ledger {
                 self.waiting.push(Message { at: now, title: (*title).to_owned(), text: text.clone() });
             }
         }
+        let is_of = |parts: &[String], key: &str| parts.iter().any(|parts| covers(parts, key));
         let ended = |key: &String| {
-            !seen.findings.iter().any(|finding| finding.key == *key) && !seen.unknown.iter().any(|unknown| covers(unknown, key))
+            !seen.findings.iter().any(|finding| finding.key == *key)
+                && !is_of(&seen.unknown, key)
+                && (!is_of(&seen.undecided, key) || is_of(&seen.there, key))
         };
         let ended: Vec<String> = self.known.keys().filter(|key| ended(key)).cloned().collect();
         for key in ended {
             let Some(Known { since, reported: true, over_title, over, gone, .. }) = self.known.remove(&key) else { continue };
-            let is_there = seen.there.iter().any(|there| covers(there, &key));
+            let is_there = is_of(&seen.there, &key);
             self.waiting.push(match gone.filter(|_| !is_there) {
                 Some(text) => Message { at: now, title: "a problem has ended".to_owned(), text },
                 None => Message { at: now, title: over_title, text: format!("{over}, after {}", for_seconds(now - since)) },
@@ -165,7 +168,7 @@ mod tests {
     }
 
     fn seen(names: &[&str]) -> Seen {
-        Seen { findings: names.iter().map(|name| lost(name)).collect(), unknown: Vec::new(), there: vec!["node/rarity".to_owned()] }
+        Seen { findings: names.iter().map(|name| lost(name)).collect(), there: vec!["node/rarity".to_owned()], ..Seen::default() }
     }
 
     /// All that waits, sent.

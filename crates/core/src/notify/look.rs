@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::Settings;
-use crate::facts::{ClusterFacts, Facts, NodeFact};
-use crate::health::{Problem, own_problems};
+use super::subject::Subject;
+use crate::facts::{ClusterFacts, Facts, NodeFact, OwnService};
+use crate::health::{Problem, has_enough_disk, own_problems};
 use crate::inventory::MachineName;
 use crate::plan::power::{PowerChange, PowerRecord};
 use crate::record::InProgress;
@@ -21,6 +22,8 @@ const DOWN: i64 = 5 * 60;
 const IN_TURN: i64 = 20 * 60;
 /// A server that is restarted: what was not copied is tried again every ten minutes.
 const NOT_COPIED: i64 = 30 * 60;
+/// Images that are pulled, and films that are encoded, fill a disk for minutes.
+const FULL: i64 = 10 * 60;
 /// The longest text of another program in a message, in characters.
 const MOST_TEXT: usize = 300;
 
@@ -57,7 +60,10 @@ pub struct Seen {
     pub findings: Vec<Finding>,
     /// What could not be looked at, by the first parts of keys: of those findings nothing is known.
     pub unknown: Vec<String>,
-    /// What there is of nodes and members, by the first parts of keys.
+    /// What this look can't tell although nothing needs to be wrong, by the first parts of keys: of those findings only what is
+    /// [`there`](Seen::there) has ended.
+    pub undecided: Vec<String>,
+    /// What there is of nodes, members and disks, by the first parts of keys.
     pub there: Vec<String>,
 }
 
@@ -93,7 +99,7 @@ fn own(settings: &Settings, facts: &Facts) -> Seen {
             false => format!(" because of new packages ({})", shortened(&visible(&due.by), MOST_TEXT)),
         };
         seen.findings.push(Finding {
-            key: format!("reboot/{name}"),
+            key: Subject::Reboot.key(name.as_str(), ""),
             title: "a reboot is due",
             text: format!("{name} should be rebooted{by}; run `hostler reboot`"),
             over: ("a reboot is no longer due", format!("{name} no longer needs a reboot")),
@@ -102,30 +108,69 @@ fn own(settings: &Settings, facts: &Facts) -> Seen {
             is_problem: false,
         });
     }
-    if let Some(reason) = &facts.api_down {
-        if is_changing(facts) {
-            seen.unknown.push(format!("api/{name}"));
-        } else {
-            let (title, what) = match facts.api_denied {
-                true => ("an API server denies access", "denies admin.conf access"),
-                false => ("an API server is down", "does not answer"),
-            };
-            let (title_over, over) = match facts.api_denied {
-                true => ("an API server grants access again", "grants access again"),
-                false => ("an API server is back", "answers again"),
-            };
-            seen.findings.push(Finding {
-                key: format!("api/{name}"),
-                title,
-                text: format!("the API server of {name} {what}: {}", shortened(&visible(reason), MOST_TEXT)),
-                over: (title_over, format!("the API server of {name} {over}")),
-                gone: None,
-                lasts: DOWN,
-                is_problem: true,
-            });
+    match &facts.api_down {
+        Some(reason) if !is_changing(facts) => {
+            seen.findings.push(no_api(name, reason, facts.api_denied));
+            // Whether it accepts writes, nobody could try.
+            seen.unknown.push(format!("api/{name}/"));
         }
+        None if !facts.kubernetes.control_plane || by_itself(facts).is_some() => {}
+        _ => seen.unknown.push(Subject::Api.key(name.as_str(), "")),
     }
+    seen.undecided = undecided(settings, facts);
+    seen.there.extend(facts.disks.keys().map(|disk| format!("disk-fails/{disk}")));
     seen
+}
+
+fn no_api(name: &MachineName, reason: &str, denied: bool) -> Finding {
+    let (title, what, title_over, over) = match denied {
+        true => ("an API server denies access", "denies admin.conf access", "an API server grants access again", "grants access again"),
+        false => ("an API server is down", "does not answer", "an API server is back", "answers again"),
+    };
+    Finding {
+        key: Subject::Api.key(name.as_str(), ""),
+        title,
+        text: format!("the API server of {name} {what}: {}", shortened(&visible(reason), MOST_TEXT)),
+        over: (title_over, format!("the API server of {name} {over}")),
+        gone: None,
+        lasts: DOWN,
+        is_problem: true,
+    }
+}
+
+/// As [`Seen::undecided`].
+fn undecided(settings: &Settings, facts: &Facts) -> Vec<String> {
+    let damaged = !facts.kubernetes.damaged.is_empty() || !facts.kubernetes.missing.is_empty();
+    let runs = |service: OwnService| facts.undecided.contains(&service);
+    let takes_none = settings.snapshots_every().is_none();
+    let no_snapshot = facts.snapshot.is_none() || takes_none;
+    let subjects = [
+        (damaged, Subject::Certificate),
+        (runs(OwnService::Renewal), Subject::Renewal),
+        (!has_enough_disk(facts.disk_free, facts.disk_size), Subject::Disk),
+        (runs(OwnService::Snapshot) || takes_none, Subject::Snapshot),
+        (runs(OwnService::SnapshotCopy) || no_snapshot, Subject::SnapshotCopy),
+        (no_snapshot, Subject::SnapshotAge),
+    ];
+    let mut keys: Vec<String> =
+        subjects.iter().filter(|(is, _)| *is).map(|(_, subject)| subject.key(settings.machine.as_str(), "")).collect();
+    // A disk that sleeps is not woken up, and one that has failed may no longer be there.
+    keys.push("disk-fails/".to_owned());
+    keys
+}
+
+/// The cluster takes no writes, so what was reported about it can't be kept: that is reported by the machine itself.
+pub fn not_kept(settings: &Settings, error: &str) -> Finding {
+    let name = &settings.machine;
+    Finding {
+        key: Subject::ApiWrite.key(name.as_str(), ""),
+        title: "the cluster accepts no writes",
+        text: format!("the API server of {name} does not accept writes: {}", shortened(&visible(error), MOST_TEXT)),
+        over: ("the cluster accepts writes again", format!("the API server of {name} accepts writes again")),
+        gone: None,
+        lasts: DOWN,
+        is_problem: true,
+    }
 }
 
 /// Whether hostler changes the machine in a way that its API server may be down for: a step runs, or was interrupted.
@@ -135,40 +180,39 @@ fn is_changing(facts: &Facts) -> bool {
 }
 
 fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
-    let (key, title, over): (String, _, Cow<'_, str>) = match problem {
+    let mut part = String::new();
+    let (subject, title, over): (Subject, _, Cow<'_, str>) = match problem {
         Problem::CertificateExpires { days, .. } => {
             let title = if *days < 0 { "a certificate has expired" } else { "a certificate expires soon" };
-            ("certificate".to_owned(), title, "the certificates have been renewed".into())
+            (Subject::Certificate, title, "the certificates have been renewed".into())
         }
-        Problem::RenewalFailed { .. } => {
-            ("renewal".to_owned(), "certificates can't be renewed", "certificates are being renewed again".into())
-        }
-        Problem::DiskLow { .. } => ("disk".to_owned(), "disk space is low", "there is enough disk space again".into()),
+        Problem::RenewalFailed { .. } => (Subject::Renewal, "certificates can't be renewed", "certificates are being renewed again".into()),
+        Problem::DiskLow { .. } => (Subject::Disk, "disk space is low", "there is enough disk space again".into()),
         Problem::DiskFails { disk, fault, .. } => {
-            // Without its number, which grows.
-            let debug = format!("{fault:?}");
-            let kind = debug.split('(').next().unwrap_or_default();
+            part = format!("{disk}/{}", fault.name());
             let over = format!("disk {disk} no longer reports {}", fault.kind());
-            (format!("disk-fails/{disk}/{kind}"), "a disk is failing", over.into())
+            (Subject::DiskFails, "a disk is failing", over.into())
         }
-        Problem::SnapshotFailed { .. } => ("snapshot".to_owned(), "a snapshot failed", "snapshots are being taken again".into()),
+        Problem::SnapshotFailed { .. } => (Subject::Snapshot, "a snapshot failed", "snapshots are being taken again".into()),
         Problem::SnapshotNotCopied { .. } => {
-            ("snapshot-copy".to_owned(), "snapshots are not being copied", "snapshots are being copied to the share again".into())
+            (Subject::SnapshotCopy, "snapshots are not being copied", "snapshots are being copied to the share again".into())
         }
-        Problem::SnapshotOld { .. } | Problem::NoSnapshot => {
-            ("snapshot-age".to_owned(), "no recent snapshot", "there is a new snapshot".into())
-        }
+        Problem::SnapshotOld { .. } | Problem::NoSnapshot => (Subject::SnapshotAge, "no recent snapshot", "there is a new snapshot".into()),
         _ => return None,
     };
     let text = problem.to_string();
     let names_it = text.contains(name.as_str());
     Some(Finding {
-        key: format!("{key}/{name}"),
+        key: subject.key(name.as_str(), &part),
         title,
         text: if names_it { text } else { of_machine(name.as_str(), &text) },
         over: ("a problem has ended", format!("{name}: {over}")),
         gone: None,
-        lasts: if matches!(problem, Problem::SnapshotNotCopied { .. }) { NOT_COPIED } else { 0 },
+        lasts: match problem {
+            Problem::SnapshotNotCopied { .. } => NOT_COPIED,
+            Problem::DiskLow { .. } => FULL,
+            _ => 0,
+        },
         is_problem: true,
     })
 }
@@ -193,7 +237,7 @@ fn cluster(cluster: &ClusterFacts) -> Seen {
         for (condition, message) in node.pressures.iter().filter(|_| node.ready) {
             let problem = Problem::Pressure { node: name.clone(), condition: condition.clone(), message: shortened(message, MOST_TEXT) };
             seen.findings.push(Finding {
-                key: format!("node/{name}/{condition}"),
+                key: Subject::Pressure.key(name, condition),
                 title: "a node reports a problem",
                 text: visible(&problem.to_string()).into_owned(),
                 over: ("a node no longer reports a problem", format!("node {name} no longer has {condition}")),
@@ -211,7 +255,7 @@ fn cluster(cluster: &ClusterFacts) -> Seen {
         let error = shortened(&visible(&member.error), MOST_TEXT);
         let called = visible(member.called()).into_owned();
         seen.findings.push(Finding {
-            key: format!("member/{id}"),
+            key: Subject::Member.key(id, ""),
             title: "an etcd member is unhealthy",
             text: Problem::MemberUnhealthy { member: called.clone(), error }.to_string(),
             over: ("an etcd member is healthy again", format!("etcd member {called} is healthy again")),
@@ -232,7 +276,7 @@ fn lost(name: &str, node: &NodeFact, change: Option<PowerChange>) -> Finding {
     let message = visible(&node.message).into_owned();
     let why = if message.is_empty() { String::new() } else { format!(": {}", shortened(&message, MOST_TEXT)) };
     Finding {
-        key: format!("node/{name}"),
+        key: Subject::Node.key(name, ""),
         title: "a node is not Ready",
         text: format!("node {name} is not Ready{why}"),
         over: ("a node is Ready again", format!("node {name} is Ready again")),
@@ -247,7 +291,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::facts::{LockFact, MemberFact, RebootDue};
+    use crate::facts::{DiskFault, LockFact, MemberFact, RebootDue};
+    use crate::notify::Ledger;
     use crate::record::Record;
 
     fn settings() -> Settings {
@@ -357,5 +402,163 @@ mod tests {
         assert!(down(&facts));
         facts.lock = Some(LockFact { since: 990, ..LockFact::default() });
         assert!(!down(&facts) && !look(Scope::Own, &settings(), &facts).is_well());
+    }
+
+    /// Every kind of problem, and whether it has ended where nobody can know: what could not be read is never called well.
+    #[test]
+    fn what_can_t_be_read_has_not_ended() {
+        let mut well = facts(&[("rarity", node(true)), ("applejack", node(true))]);
+        well.kubernetes.control_plane = true;
+        (well.disk_size, well.disk_free) = (100, 50);
+        well.disks.insert("sda".to_owned(), Vec::new());
+        well.disks.insert("sdb".to_owned(), Vec::new());
+        well.snapshot_copied = well.snapshot;
+        well.snapshots_since = Some(well.clock - 60);
+        let now = well.clock;
+        type Change = fn(&mut Facts);
+        // How it is when it is reported, and in which ways nobody can tell.
+        let cases = |subject: Subject| -> (Change, Vec<Change>) {
+            match subject {
+                Subject::Certificate => (
+                    |facts| {
+                        facts.kubernetes.certificates.insert("apiserver".to_owned(), facts.clock + 86_400);
+                    },
+                    vec![|facts| facts.kubernetes.damaged.push("/etc/kubernetes/pki/apiserver.crt".to_owned()), |facts| {
+                        facts.kubernetes.missing.push("/etc/kubernetes/pki/apiserver.crt".to_owned())
+                    }],
+                ),
+                Subject::Renewal => (
+                    |facts| facts.renewal_failed = true,
+                    vec![|facts| {
+                        facts.undecided.insert(OwnService::Renewal);
+                    }],
+                ),
+                Subject::Disk => ((|facts| facts.disk_free = 5), vec![|facts| (facts.disk_size, facts.disk_free) = (0, 0)]),
+                Subject::DiskFails => (
+                    |facts| drop(facts.disks.insert("sda".to_owned(), vec![DiskFault::Failing])),
+                    vec![
+                        // It sleeps, or is no longer there.
+                        |facts| drop(facts.disks.remove("sda")),
+                        |facts| facts.disks.clear(),
+                    ],
+                ),
+                Subject::Snapshot => (
+                    |facts| facts.snapshot_failed = true,
+                    vec![|facts| {
+                        facts.undecided.insert(OwnService::Snapshot);
+                    }],
+                ),
+                Subject::SnapshotCopy => (
+                    |facts| (facts.snapshot_copied, facts.snapshot_copy_failed) = (Some(0), true),
+                    vec![
+                        |facts| {
+                            facts.snapshot_copied = Some(0);
+                            facts.snapshot = Some(facts.clock - 60);
+                            facts.undecided.insert(OwnService::SnapshotCopy);
+                        },
+                        |facts| (facts.snapshot, facts.snapshots_unread) = (None, true),
+                    ],
+                ),
+                Subject::SnapshotAge => (
+                    |facts| facts.snapshot = Some(facts.clock - 10 * 86_400),
+                    vec![|facts| facts.snapshot = None, |facts| (facts.snapshot, facts.snapshots_unread) = (None, true)],
+                ),
+                // It is as files of the machine's own are.
+                Subject::Reboot => (|facts| facts.reboot_due = Some(RebootDue { since: 0, by: String::new() }), vec![]),
+                Subject::Api => (
+                    |facts| {
+                        facts.api_down = Some("connection refused".to_owned());
+                        facts.forget_cluster();
+                    },
+                    // Its manifest is not there, so nobody asked it.
+                    vec![Facts::forget_cluster, |facts| {
+                        facts.api_down = Some("connection refused".to_owned());
+                        facts.lock = Some(LockFact { since: facts.clock - 5, ..LockFact::default() });
+                        facts.forget_cluster();
+                    }],
+                ),
+                Subject::ApiWrite => (
+                    |_| {},
+                    vec![Facts::forget_cluster, |facts| {
+                        facts.api_down = Some("connection refused".to_owned());
+                        facts.forget_cluster();
+                    }],
+                ),
+                Subject::Node => (
+                    |facts| facts.change_cluster(|cluster| cluster.nodes.get_mut("applejack").expect("a node").ready = false),
+                    vec![Facts::forget_cluster],
+                ),
+                Subject::Pressure => (
+                    |facts| {
+                        facts.change_cluster(|cluster| {
+                            let node = cluster.nodes.get_mut("applejack").expect("a node");
+                            node.pressures.insert("DiskPressure".to_owned(), String::new());
+                        });
+                    },
+                    vec![Facts::forget_cluster, |facts| {
+                        facts.change_cluster(|cluster| cluster.nodes.get_mut("applejack").expect("a node").ready = false);
+                    }],
+                ),
+                Subject::Member => (
+                    |facts| facts.change_cluster(|cluster| cluster.members.get_mut("1").expect("a member").healthy = false),
+                    vec![Facts::forget_cluster, |facts| facts.change_cluster(|cluster| cluster.members.clear())],
+                ),
+            }
+        };
+        let both = |facts: &Facts| {
+            let mut seen = look(Scope::Own, &settings(), facts);
+            let cluster = look(Scope::Cluster, &settings(), facts);
+            seen.findings.extend(cluster.findings);
+            seen.unknown.extend(cluster.unknown);
+            seen.undecided.extend(cluster.undecided);
+            seen.there.extend(cluster.there);
+            seen
+        };
+        let mut wrong = Vec::new();
+        for subject in Subject::ALL {
+            let (report, unreadable) = cases(subject);
+            for (number, unread) in unreadable.into_iter().map(Some).chain([None]).enumerate() {
+                let (mut bad, mut then) = (well.clone(), well.clone());
+                report(&mut bad);
+                let mut seen = both(&bad);
+                if subject == Subject::ApiWrite {
+                    seen.findings.push(not_kept(&settings(), "no space"));
+                }
+                let mut ledger = Ledger::default();
+                for look in 0..20 {
+                    ledger.note(&seen, now + look * 120);
+                }
+                let told = std::iter::from_fn(|| ledger.next(now).inspect(|_| ledger.sent())).count();
+                assert_eq!(told, 1, "{subject:?} is reported");
+                if let Some(unread) = unread {
+                    unread(&mut then);
+                }
+                ledger.note(&both(&then), now + 2520);
+                let over = ledger.next(now + 2520).filter(|message| message.text.contains("after"));
+                if over.is_some() != unread.is_none() {
+                    wrong.push(format!("{subject:?} {number}: {over:?}"));
+                }
+            }
+        }
+        assert_eq!(wrong, [""; 0]);
+    }
+
+    /// Images come and go, and logs are rotated: free space that hovers around the limit is one message, and one when it has ended.
+    #[test]
+    fn a_disk_that_hovers_around_the_limit_is_reported_once() {
+        let mut ledger = Ledger::default();
+        let mut told = Vec::new();
+        let hour = [14, 14, 16, 14, 15, 14].repeat(5);
+        // Full for some minutes, while images are pulled; then hovering; then little more than that; then not.
+        for (minute, free) in [20, 10, 10, 10, 10, 20].iter().chain(&hour).chain(&[17, 14, 17, 17, 18, 19, 30, 20]).enumerate() {
+            let mut facts = facts(&[("rarity", node(true))]);
+            (facts.disk_size, facts.disk_free) = (100, *free);
+            ledger.note(&look(Scope::Own, &settings(), &facts), minute as i64 * 120);
+            while let Some(message) = ledger.next(minute as i64 * 120) {
+                told.push((minute, message.title));
+                ledger.sent();
+            }
+        }
+        assert_eq!(told, [(11, "disk space is low".to_owned()), (41, "a problem has ended".to_owned())]);
     }
 }

@@ -4,6 +4,7 @@
 mod digest;
 mod ledger;
 mod look;
+mod subject;
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::inventory::MachineName;
 
 pub use digest::{Films, digest};
 pub use ledger::{Ledger, Message};
-pub use look::{Finding, Scope, Seen, look};
+pub use look::{Finding, Scope, Seen, look, not_kept};
 
 /// A file of settings is a few hundred bytes.
 pub const MOST_BYTES: usize = 64 << 10;

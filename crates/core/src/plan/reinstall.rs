@@ -34,6 +34,8 @@ use crate::words::and;
 pub struct Installation {
     pub installer: Installer,
     pub image: order::Image,
+    /// The day on which that was built: `2026-03-01`.
+    pub built: String,
     /// Who logs in: the same as now.
     pub user: String,
     /// Fingerprints, `SHA256:...`, of the ed25519 host keys by which this computer knows the machine.
@@ -277,7 +279,8 @@ fn reinstall(facts: &Facts, os: &Os, installation: &Installation) -> Reinstall {
     let disk = facts.system.as_ref().and_then(|system| system.disks.first()).cloned().unwrap_or_default();
     let (erased, keeps_data) = contents(&disk);
     let id = order::short_id(&installation.installer.id).to_owned();
-    Reinstall { id, way: own_way(facts, installation), what: format!("Debian {} on {}", os.release, described(&disk)), erased, keeps_data }
+    let what = format!("Debian {} (image of {}) on {}", os.release, installation.built, described(&disk));
+    Reinstall { id, way: own_way(facts, installation), what, erased, keeps_data }
 }
 
 /// `rebuild --os --all`: the plan for the next machine whose system is not of the image. The machines that have it are brought in order before.

@@ -422,7 +422,7 @@ pub const SNAPSHOT_COPY_FILES: &[&str] = &[systemd::SNAPSHOT_COPY_FILE, path::SN
 pub fn snapshot_files(inventory: &Inventory, name: &MachineName, every: Duration) -> Result<Vec<File>> {
     let snapshots = &inventory.snapshots;
     let context = json!({
-        "to": snapshots.folder(), "cluster": inventory.cluster.name, "every": every.as_secs() / 60, "keep": snapshots.keep,
+        "to": snapshots.folder(), "cluster": inventory.cluster.name, "machine": name, "every": every.as_secs() / 60, "keep": snapshots.keep,
         "recipients": snapshots.recipients, "is_copied": snapshots.server().is_some(),
     });
     let parts = ["machine/hostler-snapshot.sh", "kubernetes/snapshot.sh", "machine/keep-snapshot.sh"];

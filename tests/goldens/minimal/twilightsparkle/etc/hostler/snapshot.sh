@@ -2,6 +2,7 @@
 set -eu
 to='/var/backups/hostler'
 cluster='home'
+machine='twilightsparkle'
 every=1440
 keep=7
 # snapshots_in FOLDER TESTS...: the snapshots of this cluster there that pass these tests of find. Other files are nobody's concern.
@@ -50,8 +51,20 @@ PATH=/opt/hostler/current/bin:$PATH
 }
 mkdir -p /var/lib/hostler
 chmod 700 /var/lib/hostler
+# One that was cut off, as by a power failure, would keep every secret for good. Whoever makes one holds it for as long as it lives.
+exec 6< /var/lib/hostler
+flock -w 60 6 || {
+    echo "another snapshot is being started, and does not end" >&2
+    exit 1
+}
+for old in /var/lib/hostler/snapshot.??????; do
+    [ ! -d "$old" ] || flock --nonblock "$old" rm -rf "$old" || :
+done
 folder=$(mktemp -d /var/lib/hostler/snapshot.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
+exec 7< "$folder"
+flock 7
+exec 6<&-
 trap 'exit 1' HUP INT TERM
 what=$folder/snapshot
 mkdir -p "$what/pki/etcd"
@@ -106,8 +119,13 @@ while :; do
     at=$(dirname "$at")
 done
 new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+# What was cut off before. The folder may be one for several machines and clusters: of others, only what a machine of this cluster that is gone, or
+# an earlier hostler, left a day ago.
+rm -f "$to"/."$cluster"."$machine".????????????.hostler-new
+find "$to" -maxdepth 1 -type f \( -name ".$cluster.*.????????????.hostler-new" -o -name ".$cluster-????????????.hostler-new" \) -mmin +1440 \
+    -exec rm -f {} + 2> /dev/null || :
 # A name that nobody knows beforehand, and a file that nobody has opened.
-part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
+part=$(mktemp "$to/.$cluster.$machine.XXXXXXXXXXXX.hostler-new")
 # Nothing is written of an archive that is not whole.
 /opt/hostler/current/bin/hostler seal-snapshot < "$archive" > "$part" || {
     rm -f "$part"
@@ -115,5 +133,4 @@ part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
 }
 sync -f "$part" 2> /dev/null || sync
 mv -fT "$part" "$new"
-rm -f "$to/.$cluster-"*.hostler-new
 newest_first "$to" -uid "$(stat -c %u "$new")" | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

@@ -30,14 +30,15 @@ newest_first() {
 }
 
 names_in() { newest_first "$@" | sed 's|.*/||'; }
-newest=$(names_in "$to" -uid "$(id -u)" | head -n 1)
-[ -n "$newest" ] || exit 0
+names_to_copy() { names_in "$to" -uid "$(id -u)"; }
 last=
 [ ! -f "$copied" ] || IFS= read -r last < "$copied" || :
-# The server is left alone until there is another one.
-[ "$last" != "$newest $share" ] || exit 0
 # It is of another share.
 [ "${last#* }" = "$share" ] || rm -f "$copied"
+newest=$(names_to_copy | head -n 1)
+[ -n "$newest" ] || exit 0
+# The server is left alone until there is another one.
+[ "$last" != "$newest $share" ] || exit 0
 
 mkdir -p "$at"
 # soft: a server that does not answer is an error, not a wait without end.
@@ -56,7 +57,9 @@ cd "$machine"
     echo "$share/$machine is a symbolic link, not a folder: delete the link" >&2
     exit 1
 }
-names_in "$to" -uid "$(id -u)" | while read -r name; do
+# What was cut off goes first: it may be what fills the share.
+find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*-????????????.hostler-new" -delete
+names_to_copy | while read -r name; do
     [ ! -L "$name" ] && [ "$(stat -c %s "$name" 2> /dev/null)" = "$(stat -c %s "$to/$name")" ] && continue
     # Under a name that nobody knows beforehand, in a file that nobody has opened.
     part=$(mktemp ".$name-XXXXXXXXXXXX.hostler-new")
@@ -67,7 +70,6 @@ names_in "$to" -uid "$(id -u)" | while read -r name; do
     }
     echo "copied $name to $share"
 done
-find . -maxdepth 1 -type f -name ".$cluster-$stamps.tar.gz*.hostler-new" -delete
 names_in . | tail -n "+$((keep + 1))" | while read -r old; do
     [ -e "$to/$old" ] || rm -f "$old"
 done
