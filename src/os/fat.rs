@@ -1,5 +1,5 @@
 //! As much of a FAT32 file system as tells whose it is: its label, and which files are in a folder. It is of a disk that may say anything, so what is
-//! read of it is bounded.
+//! read of it is bounded. Of libraries, fatfs has had no release since 2023 and bounds nothing; mtools would read any disk as root, without a limit.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
