@@ -362,7 +362,9 @@ about_kubernetes() {
         fi
         for file; do [ -e "$file" ] || say missing "$file"; done
     else
-        for path in {{ path.manifests }}/*.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/ca.crt {{ path.etcd }}/member \
+        # kubeadm wants no manifest at all on a worker, whose ever it is; of kubeconfigs only its own stop it.
+        for path in {{ path.manifests }}/*.yaml {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }} \
+            {{ path.kubernetes }}/super-admin.conf {{ path.bootstrap_kubeconfig }} {{ path.pki }}/ca.crt {{ path.etcd }}/member \
             {{ path.kubelet_config }} {{ path.cni_config }}/*.conf {{ path.cni_config }}/*.conflist; do
             case $path in
             # They come with podman, CRI-O and containerd's own packages, and sort after a cluster's.
@@ -371,11 +373,18 @@ about_kubernetes() {
             [ -e "$path" ] && say leftover "$path"
         done
     fi
-    set --
-    for file in {{ path.manifests }}/kube-*.yaml {{ path.manifests }}/etcd.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/*.crt \
-        {{ path.pki }}/*.key {{ path.pki }}/sa.pub {{ path.pki }}/etcd/*.crt {{ path.pki }}/etcd/*.key \
-        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
-        {{ path.kubelet_pki }}/kubelet-server-current.pem; do
+    # Only what kubeadm and kubelet write: another file in these folders is its owner's, and may end as it likes.
+    set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
+        {{ path.kubelet_pki }}/kubelet-server-current.pem
+    if [ -n "$control_plane" ]; then
+        set -- "$@" {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }}
+        for name in {{ static_pods | words }}; do set -- "$@" "{{ path.manifests }}/$name.yaml"; done
+        for name in {{ pki | words }}; do set -- "$@" "{{ path.pki }}/$name"; done
+    else
+        set -- "$@" {{ path.pki }}/ca.crt
+    fi
+    for file; do
+        shift
         if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
         # awk says nothing of a file without a line.
         if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi

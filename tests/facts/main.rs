@@ -11,7 +11,9 @@ use hostler_core::arch::Arch;
 use hostler_core::document::Document;
 use hostler_core::facts::{self, Facts, Question};
 use hostler_core::inventory::MachineName;
+use hostler_core::kubeadm_files;
 use hostler_core::record::{Applied, Record};
+use hostler_core::static_pod::StaticPod;
 use hostler_core::template;
 use proptest::prelude::*;
 
@@ -27,8 +29,8 @@ fn words(words: &[&str]) -> Vec<String> {
 fn script() -> String {
     let question = Question {
         files: words(&["/opt/hostler/current/bin/kubelet", "/etc/crictl.yaml", "/etc/it's here", "/etc/folder", "/etc/missing"]),
-        static_pods: words(&["etcd", "kube-apiserver"]),
-        pki: words(&["ca.crt", "ca.key"]),
+        static_pods: words(&StaticPod::names()),
+        pki: words(&kubeadm_files::pki()),
         links: words(&["/opt/hostler/current", "/etc/crictl.yaml"]),
         units: words(&["containerd.service", "kubelet.service"]),
         programs: words(&["sh", "no-such-program", "kubectl"]),
@@ -460,8 +462,7 @@ fn a_recorded_control_plane() {
     // Nov 23 22:18:09 2027 GMT
     assert_eq!(kubernetes.certificates["apiserver"], 1_827_008_289);
     let names: Vec<&str> = kubernetes.certificates.keys().map(String::as_str).collect();
-    let mut expected =
-        ["admin.conf", "controller-manager.conf", "scheduler.conf", "super-admin.conf", "kubelet-client", "ca", "apiserver"].to_vec();
+    let mut expected = ["admin.conf", "controller-manager.conf", "scheduler.conf", "kubelet-client", "ca", "apiserver"].to_vec();
     expected.extend(["apiserver-etcd-client", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"]);
     expected.extend(["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"]);
     expected.sort_unstable();

@@ -13,6 +13,7 @@ use super::{
     SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
 };
 use crate::arch::Arch;
+use crate::kubeadm_files::is_written;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
 use crate::visible::shortened;
@@ -222,8 +223,7 @@ impl<'a> Reader<'a> {
             "joined" => facts.kubernetes.joined = true,
             "joined-at" => facts.kubernetes.joined_at = Some(fields.number()?),
             "control-plane" => self.control_plane = true,
-            "damaged" => facts.kubernetes.damaged.push(fields.text()?),
-            "missing" => facts.kubernetes.missing.push(fields.text()?),
+            "damaged" | "missing" => self.file(fields)?,
             "etcd-data" => facts.kubernetes.etcd_data = true,
             "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
             "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
@@ -277,6 +277,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A file that is damaged or missing, if it is one that kubeadm or kubelet writes: another one is its owner's, whatever the machine says.
+    fn file(&mut self, mut fields: Fields<'a>) -> Result<(), String> {
+        let file = fields.word()?;
+        let kubernetes = &mut self.facts.kubernetes;
+        if fields.key == "damaged" && is_written(file, self.control_plane) {
+            kubernetes.damaged.push(file.to_owned());
+        }
+        // etcd writes its data itself.
+        let data = || self.control_plane && file.strip_prefix(path::ETCD) == Some("/member");
+        if fields.key == "missing" && (is_written(file, self.control_plane) || data()) {
+            kubernetes.missing.push(file.to_owned());
+        }
+        Ok(())
+    }
+
     fn kubernetes(&mut self, mut fields: Fields<'a>) -> Result<(), String> {
         let kubernetes = &mut self.facts.kubernetes;
         match fields.key {
@@ -294,6 +309,9 @@ impl<'a> Reader<'a> {
             key => {
                 let path = fields.word()?;
                 let text = fields.word()?;
+                if !is_written(path, self.control_plane) {
+                    return Ok(());
+                }
                 let certificate =
                     if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
                 let Some(certificate) = certificate else {

@@ -10,12 +10,13 @@ use serde_json::json;
 use serde_yaml::Value;
 
 use super::relied::choices::RESOLV_CONF_KEY;
-use super::{add_ons, encoders, repair, workload};
+use super::{add_ons, encoders, workload};
 use crate::action::machine::{ImageName, Program};
 use crate::action::{File, SecretFile};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question, RenderNode};
 use crate::inventory::{Address, Cni, Endpoint, Inventory, Machine, MachineName, Notify, Role, Transcode};
+use crate::kubeadm_files;
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::share::Share;
@@ -368,7 +369,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
         fsync: Default::default(),
         workload: films.is_some(),
         static_pods: StaticPod::names().map(str::to_owned).to_vec(),
-        pki: repair::pki().into_iter().map(str::to_owned).collect(),
+        pki: kubeadm_files::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
         programs: PACKAGES
