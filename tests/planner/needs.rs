@@ -25,6 +25,7 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("*/join", "labels/labels", "a node is there once its machine has joined"),
     ("*/join|bootstrap|kubelet|init", "workers/kubelet-certificates", "it approves what those kubelets ask for"),
     ("workers/kubelet-certificates", "control-planes/control-plane", "API servers come to verify what kubelets present"),
+    ("prepare/hosts", "prepare/vip", "no name leads to the address any more when nobody holds it"),
     ("prepare/notify", "prepare/notify-gone", "a timer that is left would write it again"),
     ("*/join|bootstrap", "workers/token-gone", "the token is of use until the last has joined"),
     ("programs/programs-next", "in-turn/*", "kubeadm of the new version, and what the node switches to"),

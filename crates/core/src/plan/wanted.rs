@@ -327,6 +327,15 @@ pub fn vip_files(inventory: &Inventory, name: &MachineName, machine: &Machine) -
     }))
 }
 
+/// Where [`vip_files`] are; the unit is the last.
+///
+/// # Errors
+/// As [`vip_files`].
+pub fn vip_paths() -> Result<Vec<String>> {
+    let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
+    Ok(vip_own_files(nothing)?.into_iter().map(|file| file.path).collect())
+}
+
 fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
     let script = |path: &str, name: &str| -> Result<File> {
         Ok(File { path: path.to_owned(), mode: "755".to_owned(), content: template::render(name, context.clone())? })
@@ -353,8 +362,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.push(films_spec(&[], 0)?.path);
     files.push(cloud_init_file()?.path);
     files.extend(StaticPod::ALL.map(StaticPod::manifest));
-    let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
-    files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
+    files.extend(vip_paths()?);
     files.extend(SNAPSHOT_FILES.iter().chain(SNAPSHOT_COPY_FILES).map(|path| (*path).to_owned()));
     files.extend(renewal_files()?.into_iter().map(|file| file.path));
     files.extend(NOTIFY_FILES.iter().map(|path| (*path).to_owned()));
