@@ -37,7 +37,7 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("*/join|bootstrap|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
     ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
     ("*/certificates", "verify/*", "what changes may harm what runs"),
-    ("*/kubelet|kubelet-unit|modules|packages|programs|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
+    ("*/kubelet|kubelet-server|kubelet-unit|modules|packages|programs|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
 ];
 
 /// All of it.
@@ -64,7 +64,11 @@ fn implied(plan: &Plan) -> Vec<String> {
 /// Whether what the pods of a machine depend on is restarted, which happens on one machine at a time. `joined`: whether it has pods.
 pub fn restarts(action: &Action, joined: bool) -> bool {
     match action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
+        Action::RenewKubelet(_)
+        | Action::RenewControlPlane(_)
+        | Action::RenewCertificates(_)
+        | Action::RepairControlPlane(_)
+        | Action::SetKubeletServer(_) => true,
         // No pod depends on a timer.
         Action::ConfigureUnit(ConfigureUnit { unit, restart, .. }) => *restart && joined && unit.ends_with(".service"),
         _ => false,

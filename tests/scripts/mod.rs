@@ -14,7 +14,7 @@ use hostler_core::action::cluster::{
 };
 use hostler_core::action::kubeadm::{
     BootstrapKubelet, CreateToken, Init, Join, ReconnectKubelet, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane,
-    Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
+    Restore, SetKubeletServer, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
@@ -246,6 +246,7 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        ("kubelet-server", SetKubeletServer { server: "https://home.lan:6443".to_owned() }.into()),
         ("kubelet-reconnected", ReconnectKubelet {}.into()),
         ("upgrade-done", EndUpgrade {}.into()),
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),

@@ -97,6 +97,8 @@ pub(super) struct MachineDeviation {
     /// As a control plane, whose API server answers.
     pub(super) other_control_plane: Option<String>,
     pub(super) api_down: bool,
+    /// The API server that its kubelet asks.
+    kubelet_server: Option<String>,
     /// The first configuration of pod networks.
     cni: Option<String>,
     /// Ends of flannel's tunnel that answer it nothing.
@@ -394,6 +396,7 @@ impl MachineDeviation {
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
         facts.disks.extend(self.smart.iter().filter_map(|(disk, said)| Some((disk.clone(), disk::faults(said)?))));
+        facts.kubernetes.server = self.kubelet_server.clone().or(facts.kubernetes.server.take());
         facts.kubernetes.joined_at = self.joined_at;
         facts.kubernetes.etcd_address.clone_from(&self.etcd_address);
         facts.kubernetes.last_words.extend(self.last_words.clone());

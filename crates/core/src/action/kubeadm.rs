@@ -271,6 +271,23 @@ impl Act for BootstrapKubelet {
     }
 }
 
+/// kubelet asks the cluster's API server again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetKubeletServer {
+    /// URL of the API server.
+    pub server: String,
+}
+
+impl Act for SetKubeletServer {
+    fn line(&self) -> String {
+        format!("set its server to {}, and restart kubelet", self.server)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/kubelet-server.sh", json!({ "server": self.server }))
+    }
+}
+
 /// Store a changed kubeadm document in the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UploadConfig {

@@ -84,6 +84,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     join::plan(&mut planner)?;
     kubelets::plan(&mut planner);
     cluster::plan(&mut planner)?;
+    repair::kubelet_servers(&mut planner);
     verify::plan(&mut planner)?;
     pod_network::plan(&mut planner);
     workload::plan(&mut planner)?;

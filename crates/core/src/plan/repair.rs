@@ -1,18 +1,20 @@
 //! A control plane of which files are missing or truncated, or whose certificates have expired: kubeadm writes them again from what is there.
 //! Absent is not never-there: nothing is wiped.
 
+use std::net::SocketAddr;
+
 use anyhow::Result;
 
 use super::check::is_of_another;
 use super::cluster::runs;
 use super::documents;
 use super::planner::{Planner, interrupted};
-use crate::action::kubeadm::RepairControlPlane;
+use crate::action::kubeadm::{RepairControlPlane, SetKubeletServer};
 use crate::digest::sha256;
 use crate::facts::{Facts, KUBELET_CLIENT, KubernetesFacts, certificate_name};
 use crate::inventory::{Machine, MachineName, Role};
 use crate::kubeadm_files::{self, is_made};
-use crate::protocol::path;
+use crate::protocol::{path, port};
 use crate::record::Applied;
 use crate::static_pod::StaticPod;
 use crate::step::StepKind;
@@ -116,6 +118,32 @@ pub fn is_bootstrappable(planner: &Planner, name: &MachineName, facts: &Facts) -
         && lacks().all(|file| is_bootstrapped(file))
         && !interrupted(facts)
         && !is_of_another(planner, facts)
+}
+
+/// kubelet asks the API server that its kubeconfig names. Where someone changed that, it goes on with the connection that it has, and loses the
+/// cluster with its next start.
+pub fn kubelet_servers(planner: &mut Planner) {
+    // Only the cluster itself says that it is at this endpoint.
+    if planner.api_via.is_none() || planner.endpoint_refused() {
+        return;
+    }
+    let named = format!("https://{}", documents::endpoint(planner.inventory));
+    for (name, machine) in planner.machines() {
+        let Some(facts) = planner.usable(name).filter(|_| planner.joined(name)) else { continue };
+        // A bootstrap writes the file again.
+        if is_of_another(planner, facts) || is_bootstrappable(planner, name, facts) {
+            continue;
+        }
+        // kubeadm has a control plane's kubelet ask the API server next to it.
+        let own = facts.kubernetes.control_plane.then(|| format!("https://{}", SocketAddr::new(machine.address, port::API)));
+        let found = facts.kubernetes.server.clone().filter(|found| *found != named && Some(found) != own.as_ref());
+        let Some(found) = found else { continue };
+        let server = own.unwrap_or_else(|| named.clone());
+        let reason = format!("{} names the API server {found}", path::KUBELET_KUBECONFIG);
+        // An API server may only then be valid for its address.
+        let before = [StepKind::Hosts, StepKind::RepairControlPlane, StepKind::RenewControlPlane].map(|kind| kind.of(name).if_planned());
+        planner.restart(StepKind::KubeletServer.of(name), name, reason, SetKubeletServer { server }, runs(name).chain(before));
+    }
 }
 
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
