@@ -99,6 +99,7 @@ impl World {
             node.ready = network && self.works(name);
             node.message = if node.ready { String::new() } else { "kubelet gives no reason".to_owned() };
         }
+        system::schedule(&mut cluster.add_ons, cluster.nodes.len());
         for member in cluster.members.values_mut() {
             member.healthy = self.works(&member.name) && member.error.is_empty();
         }

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins,
-    RestoreCoreDns, RestoreRoles, Uncordon, WithdrawVerification,
+    ApplyFlannel, DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel,
+    RestoreAdmins, RestoreCoreDns, RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     BootstrapKubelet, CreateToken, Init, Join, ReconnectKubelet, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane,
@@ -96,7 +96,7 @@ fn others() -> Vec<(&'static str, Action)> {
         yields_vip: !first,
         alone: first,
     };
-    let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
+    let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone(), replace: true });
     let roll_back = |etcd: Option<String>| RollBackControlPlane {
         version: "1.36.1".to_owned(),
         set: "1.36.1-00000000".to_owned(),
@@ -165,7 +165,8 @@ fn others() -> Vec<(&'static str, Action)> {
         ),
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),
-        ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
+        ("flannel-replaced", ApplyFlannel { manifest: "x".to_owned(), sha256: sum.clone(), replace: true }.into()),
+        ("coredns", RestoreCoreDns { config: "x".to_owned(), address: [10, 96, 0, 10].into() }.into()),
         ("admins", RestoreAdmins { config: "x".to_owned(), manifest: "x".to_owned() }.into()),
         ("roles", RestoreRoles { manifest: "x".to_owned() }.into()),
         ("flannel-restart", RestartFlannel { node: name() }.into()),

@@ -296,6 +296,8 @@ pub struct UploadConfig {
     pub config: String,
     /// Of the document as it was rendered.
     pub sha256: String,
+    /// Whether kube-proxy's DaemonSet is deleted first: kubeadm removes nothing that someone added, as a node selector.
+    pub replace: bool,
 }
 
 impl Act for UploadConfig {
@@ -308,7 +310,8 @@ impl Act for UploadConfig {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let config = payload.content(self.config.clone());
-        super::cluster::script("kubernetes/upload-config.sh", json!({ "document": self.document, "config": config, "sha256": self.sha256 }))
+        let context = json!({ "document": self.document, "config": config, "sha256": self.sha256, "replace": self.replace });
+        super::cluster::script("kubernetes/upload-config.sh", context)
     }
 
     fn kubeadm_config(&self) -> Option<&str> {
