@@ -67,7 +67,8 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
                 Some(Difference::Gone) => "pods have no network yet".into(),
                 // A network that is there and not as it should be is `up`'s.
                 _ if planner.only.is_some() => return Ok(()),
-                None if narrowed.is_some() => format!("flannel's DaemonSet {}", narrowed.unwrap_or_default()).into(),
+                None if narrowed.is_some_and(|(pods, _)| pods == 0) => "flannel's DaemonSet matches no node".into(),
+                None if let Some((pods, nodes)) = narrowed => format!("flannel's DaemonSet matches only {pods} of {nodes} nodes").into(),
                 None if cluster.record.get(&Record::Flannel) == Some(&sha256) => return Ok(()),
                 _ => "flannel in the cluster differs from the desired manifest".into(),
             };
@@ -228,8 +229,10 @@ pub fn kube_proxy_differs(planner: &Planner, cluster: &ClusterFacts, document: &
     if planner.only.is_some() {
         return Ok(None);
     }
-    if let Some(narrowed) = kube_proxy_lacks_nodes(cluster) {
-        return Ok(Some(format!("kube-proxy's DaemonSet {narrowed}").into()));
+    match kube_proxy_lacks_nodes(cluster) {
+        Some((0, _)) => return Ok(Some("kube-proxy's DaemonSet matches no node".into())),
+        Some((pods, nodes)) => return Ok(Some(format!("kube-proxy's DaemonSet matches only {pods} of {nodes} nodes").into())),
+        None => {}
     }
     let wanted: Value = serde_yaml::from_str(document).context("KubeProxyConfiguration is not valid YAML")?;
     let map = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").map(|live| &live.content);
@@ -312,19 +315,16 @@ pub fn down(add_ons: &AddOns) -> Vec<&'static str> {
 /// The label by which nodes tell their operating system, and what these DaemonSets run on.
 const OS: (&str, &str) = ("kubernetes.io/os", "linux");
 
-/// How a DaemonSet that should have a pod on every node is to have fewer, if so: someone narrowed what it selects. A node that is new or not
-/// Ready counts as any other, since these DaemonSets tolerate all that keeps others off it.
-fn lacks_nodes(cluster: &ClusterFacts, namespace: &str, name: &str) -> Option<String> {
+/// How many pods a DaemonSet is to have, and how many nodes there are, where it should have one on each and is to have fewer: someone narrowed
+/// what it selects. A node that is new or not Ready counts as any other, since these DaemonSets tolerate all that keeps others off it.
+fn lacks_nodes(cluster: &ClusterFacts, namespace: &str, name: &str) -> Option<(u64, u64)> {
     let live = cluster.add_ons.get("DaemonSet", namespace, name)?;
-    let nodes = cluster.nodes.values().filter(|node| node.labels.get(OS.0).is_none_or(|os| os == OS.1)).count();
-    (live.desired < nodes as u64).then(|| match live.desired {
-        0 => "matches no node".to_owned(),
-        desired => format!("matches only {desired} of {nodes} nodes"),
-    })
+    let nodes = cluster.nodes.values().filter(|node| node.labels.get(OS.0).is_none_or(|os| os == OS.1)).count() as u64;
+    (live.desired < nodes).then_some((live.desired, nodes))
 }
 
 /// The same of kube-proxy's.
-pub fn kube_proxy_lacks_nodes(cluster: &ClusterFacts) -> Option<String> {
+pub fn kube_proxy_lacks_nodes(cluster: &ClusterFacts) -> Option<(u64, u64)> {
     lacks_nodes(cluster, namespaces::SYSTEM, "kube-proxy")
 }
 
