@@ -14,6 +14,8 @@ cluster_objects={{ cluster_objects | join("\n") | quote }}
 shares={{ shares | join("\n") | quote }}
 snapshots={{ snapshots | quote }}
 resolv_conf={{ resolv_conf | quote }}
+endpoint={{ endpoint | quote }}
+commands={{ commands | join("\n") | quote }}
 keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
@@ -140,7 +142,7 @@ about_system() {
 
 # read_system FILES...: what they tell; after `listening=1`, what ss told.
 read_system() {
-    asked=$modules resolv_conf=$resolv_conf awk '
+    asked=$modules resolv_conf=$resolv_conf endpoint=$endpoint awk '
 {% filter indent(8, true) %}{% include "machine/mounts.awk" %}{% endfilter %}
 
         BEGIN {
@@ -166,6 +168,9 @@ read_system() {
         }
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.end }}$/ { hostler = 0 }
         FILENAME == "{{ path.hosts }}" && hostler { gsub(/\t/, " "); print "host", $0 }
+        FILENAME == "{{ path.hosts }}" && !hostler && ENVIRON["endpoint"] != "" && index(tolower($0), ENVIRON["endpoint"]) {
+            for (i = 2; i <= NF && $1 !~ /^#/ && $i !~ /^#/; i++) if (tolower($i) == ENVIRON["endpoint"] && named++ < 8) print "other-host", $1
+        }
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.begin }}$/ { hostler = 1 }
         FILENAME == "{{ path.containerd_config }}" && index($0, "{{ containerd.pieces }}") == 1 {
             print "containerd-pieces", substr($0, length("{{ containerd.pieces }}") + 1)
@@ -243,6 +248,13 @@ about_asked() {
         # Built in, it is neither a folder of /sys/module nor a line of any list, but what it brings is there.
         if [ "$module" = br_netfilter ] && [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then printf 'module\t%s\n' "$module"; fi
     done
+    # What is called as a program of hostler's, and is someone else's: hostler's are links into its own folder.
+    for command in $commands; do
+        command=/usr/local/bin/$command
+        { [ -e "$command" ] || [ -L "$command" ]; } && set -- "$@" "$command"
+    done
+    [ $# = 0 ] || stat -c "%n$tab%N" -- "$@" 2> /dev/null | awk '
+        index($0, " -> \047{{ path.root }}/") == 0 { sub(/\t.*/, ""); print "other-command\t" $0 }'
     unset IFS
     set +f
 }

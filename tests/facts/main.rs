@@ -20,6 +20,7 @@ use proptest::prelude::*;
 mod boot;
 mod control_plane;
 mod devices;
+mod hosts;
 mod snapshots;
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -38,6 +39,8 @@ fn script() -> String {
         sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
         keep: words(&["/var/lib/films", "/var/lib/it's here"]),
         resolv_conf: "/etc/it's resolv.conf".to_owned(),
+        endpoint: "api.home.internal".to_owned(),
+        commands: words(&["kubectl", "crictl", "runc", "ctr"]),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         add_ons: true,
@@ -122,6 +125,7 @@ impl Machine {
         for folder in [
             "/etc/",
             "/opt/hostler/",
+            "/usr/local/bin/",
             "/run/",
             "/boot/",
             "/dev/dri/",

@@ -50,6 +50,9 @@ pub(super) struct MachineDeviation {
     unloaded: Vec<String>,
     sysctls: BTreeMap<String, String>,
     hosts: Option<Vec<String>>,
+    /// Addresses that the user's lines of /etc/hosts give the cluster's endpoint.
+    endpoint_elsewhere: BTreeSet<IpAddr>,
+    other_commands: Vec<String>,
     /// Seconds that its clock is ahead.
     clock: i64,
     clock_synchronized: Option<bool>,
@@ -326,6 +329,8 @@ impl MachineDeviation {
         facts.modules.retain(|module| !self.unloaded.contains(module));
         facts.sysctls.extend(self.sysctls.clone());
         facts.hosts = self.hosts.clone().unwrap_or_else(|| facts.hosts.clone());
+        facts.endpoint_elsewhere.extend(self.endpoint_elsewhere.iter().copied());
+        facts.other_commands.extend(self.other_commands.iter().cloned());
         facts.clock += self.clock;
         facts.clock_ahead = Some(self.clock);
         facts.clock_synchronized = self.clock_synchronized.unwrap_or(facts.clock_synchronized);

@@ -117,6 +117,15 @@ impl<'a> Reader<'a> {
                 _ => {}
             },
             "host" => facts.hosts.push(fields.text()?),
+            "other-host" => {
+                let known = facts.endpoint_elsewhere.len() < MOST_HOSTS;
+                facts.endpoint_elsewhere.extend(fields.word()?.parse::<IpAddr>().ok().filter(|_| known));
+            }
+            "other-command" => {
+                let command = fields.word()?;
+                let known = facts.other_commands.len() < MOST_COMMANDS && command.starts_with("/usr/local/bin/");
+                facts.other_commands.extend(known.then(|| command.to_owned()));
+            }
             "nameserver" => facts.nameservers.push(fields.text()?),
             "own-resolv-conf" => drop(facts.own_nameservers.get_or_insert_default()),
             "own-nameserver" => facts.own_nameservers.get_or_insert_default().push(fields.text()?),
@@ -386,6 +395,11 @@ impl<'a> Reader<'a> {
 fn is_disk_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
+
+/// Addresses that are read of those that /etc/hosts gives the endpoint.
+const MOST_HOSTS: usize = 8;
+/// Files that are read of those that are called as hostler's programs: more than there are programs.
+const MOST_COMMANDS: usize = 64;
 
 /// A machine with more disks below its system, or more partitions on one of them, is not believed.
 const MOST_PARTS: usize = 128;

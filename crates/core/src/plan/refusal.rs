@@ -89,6 +89,12 @@ pub enum Why {
         /// What the cluster's own pods need of it; empty if that makes no difference.
         needed: String,
     },
+    /// A line of the user's in /etc/hosts gives the cluster's endpoint another address than hostler's.
+    HostsLine {
+        endpoint: String,
+        found: IpAddr,
+        address: IpAddr,
+    },
     /// The file with nameservers for pods, as the inventory names it.
     NoResolvConf {
         path: String,
@@ -342,6 +348,7 @@ impl Why {
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
             Why::Reserves { .. } => "reserves",
+            Why::HostsLine { .. } => "hosts-line",
             Why::NoResolvConf { .. } => "no-resolv-conf",
             Why::Damaged { .. } => "damaged",
             Why::Missing { .. } => "missing",

@@ -119,6 +119,10 @@ pub fn images(inventory: &Inventory, manifest: &Manifest, name: &MachineName, ro
         .collect()
 }
 
+/// What the programs of a bundle are called that get a link in /usr/local/bin.
+pub const COMMANDS: [&str; 11] =
+    ["containerd", "containerd-shim-runc-v2", "crictl", "ctr", "etcdctl", "etcdutl", "hostler", "kubeadm", "kubectl", "kubelet", "runc"];
+
 /// Programs for a machine of `role`, and the name of the set they make: the Kubernetes version and a hash of what is in it.
 pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
     let mut programs: Vec<Program> = manifest
@@ -389,6 +393,8 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
             .collect(),
         modules: MODULES.into_iter().chain([VXLAN]).map(str::to_owned).collect(),
         resolv_conf: String::new(),
+        endpoint: String::new(),
+        commands: COMMANDS.iter().map(|command| (*command).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| *key).chain(SYSCTLS_AT_LEAST.iter().map(|(key, _)| *key)).map(str::to_owned).collect(),
         cluster_objects: add_ons::outside_of_namespaces()?,
         snapshots: snapshots.unwrap_or_default().to_owned(),
