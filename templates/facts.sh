@@ -14,6 +14,8 @@ cluster_objects={{ cluster_objects | join("\n") | quote }}
 shares={{ shares | join("\n") | quote }}
 snapshots={{ snapshots | quote }}
 resolv_conf={{ resolv_conf | quote }}
+endpoint={{ endpoint | quote }}
+commands={{ commands | join("\n") | quote }}
 keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
@@ -142,7 +144,7 @@ about_system() {
 
 # read_system FILES...: what they tell; after `listening=1`, what ss told.
 read_system() {
-    asked=$modules resolv_conf=$resolv_conf awk '
+    asked=$modules resolv_conf=$resolv_conf endpoint=$endpoint awk '
 {% filter indent(8, true) %}{% include "machine/mounts.awk" %}{% endfilter %}
 
         BEGIN {
@@ -168,6 +170,9 @@ read_system() {
         }
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.end }}$/ { hostler = 0 }
         FILENAME == "{{ path.hosts }}" && hostler { gsub(/\t/, " "); print "host", $0 }
+        FILENAME == "{{ path.hosts }}" && !hostler && ENVIRON["endpoint"] != "" && index(tolower($0), ENVIRON["endpoint"]) {
+            for (i = 2; i <= NF && $1 !~ /^#/ && $i !~ /^#/; i++) if (tolower($i) == ENVIRON["endpoint"] && named++ < 8) print "other-host", $1
+        }
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.begin }}$/ { hostler = 1 }
         FILENAME == "{{ path.containerd_config }}" && index($0, "{{ containerd.pieces }}") == 1 {
             print "containerd-pieces", substr($0, length("{{ containerd.pieces }}") + 1)
@@ -245,6 +250,13 @@ about_asked() {
         # Built in, it is neither a folder of /sys/module nor a line of any list, but what it brings is there.
         if [ "$module" = br_netfilter ] && [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then printf 'module\t%s\n' "$module"; fi
     done
+    # What is called as a program of hostler's, and is someone else's: hostler's are links into its own folder.
+    for command in $commands; do
+        command=/usr/local/bin/$command
+        { [ -e "$command" ] || [ -L "$command" ]; } && set -- "$@" "$command"
+    done
+    [ $# = 0 ] || stat -c "%n$tab%N" -- "$@" 2> /dev/null | awk '
+        index($0, " -> \047{{ path.root }}/") == 0 { sub(/\t.*/, ""); print "other-command\t" $0 }'
     unset IFS
     set +f
 }
@@ -364,7 +376,9 @@ about_kubernetes() {
         fi
         for file; do [ -e "$file" ] || say missing "$file"; done
     else
-        for path in {{ path.manifests }}/*.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/ca.crt {{ path.etcd }}/member \
+        # kubeadm wants no manifest at all on a worker, whose ever it is; of kubeconfigs only its own stop it.
+        for path in {{ path.manifests }}/*.yaml {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }} \
+            {{ path.kubernetes }}/super-admin.conf {{ path.bootstrap_kubeconfig }} {{ path.pki }}/ca.crt {{ path.etcd }}/member \
             {{ path.kubelet_config }} {{ path.cni_config }}/*.conf {{ path.cni_config }}/*.conflist; do
             case $path in
             # They come with podman, CRI-O and containerd's own packages, and sort after a cluster's.
@@ -373,11 +387,18 @@ about_kubernetes() {
             [ -e "$path" ] && say leftover "$path"
         done
     fi
-    set --
-    for file in {{ path.manifests }}/kube-*.yaml {{ path.manifests }}/etcd.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/*.crt \
-        {{ path.pki }}/*.key {{ path.pki }}/sa.pub {{ path.pki }}/etcd/*.crt {{ path.pki }}/etcd/*.key \
-        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
-        {{ path.kubelet_pki }}/kubelet-server-current.pem; do
+    # Only what kubeadm and kubelet write: another file in these folders is its owner's, and may end as it likes.
+    set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
+        {{ path.kubelet_pki }}/kubelet-server-current.pem
+    if [ -n "$control_plane" ]; then
+        set -- "$@" {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }}
+        for name in {{ static_pods | words }}; do set -- "$@" "{{ path.manifests }}/$name.yaml"; done
+        for name in {{ pki | words }}; do set -- "$@" "{{ path.pki }}/$name"; done
+    else
+        set -- "$@" {{ path.pki }}/ca.crt
+    fi
+    for file; do
+        shift
         if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
         # awk says nothing of a file without a line.
         if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi
@@ -490,40 +511,7 @@ about_upgrade() {
     say before-upgrade "$set" "$(stat -c %Y {{ path.before_upgrade }}/set)" "$kept"
 }
 
-# outcome UNIT NAME: whether its last run failed. While it runs, and before it has since the machine was started, nobody knows.
-outcome() {
-    case " $(systemctl show -p ActiveState -p InactiveEnterTimestampMonotonic -- "$1" 2> /dev/null | tr '\n' ' ') " in
-    *" ActiveState=failed "*) say "$2-failed" ;;
-    *" InactiveEnterTimestampMonotonic=0 "*) say undecided "$2" ;;
-    *" ActiveState=inactive "*) ;;
-    *) say undecided "$2" ;;
-    esac
-}
-
-about_renewal() { [ ! -e {{ systemd.renewal_file }} ] || outcome {{ systemd.renewal }} renewal; }
-
-about_notify() {
-    [ -e {{ systemd.notify_file }} ] || return 0
-    systemctl is-failed --quiet {{ systemd.notify }} && say notify-failed
-    first {{ path.notify_unsent }} && say notify-unsent "$line"
-}
-
-about_snapshots() {
-    [ -e {{ path.snapshot_script }} ] || return 0
-    say snapshots-since "$(stat -c %Y {{ path.snapshot_script }})"
-    outcome {{ systemd.snapshot }} snapshot
-    # The folder may be on a server that does not answer.
-    # shellcheck disable=SC2016 # the inner shell's
-    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | grep -E "^$2-[0-9]{8}T[0-9]{6}Z[.]tar[.]gz([.]age)?\$" | while read -r name; do
-        # One of a time to come is from before a wrong clock was set.
-        time=$(stat -c %Y "$1/$name") && [ "$time" -le "$(($(date +%s) + 60))" ] && echo "$time" && break
-    done' sh "$snapshots" "$(sed -n 's/^cluster=//p' {{ path.snapshot_script }} | tr -d "'")" 2> /dev/null)
-    [ $? != 137 ] || say snapshots-unread
-    [ -z "$newest" ] || say snapshot "$newest"
-    [ -e {{ path.snapshot_copy_script }} ] || return 0
-    say snapshot-copied "$(stat -c %Y {{ path.snapshot_copied }} 2> /dev/null || echo 0)"
-    outcome {{ systemd.snapshot_copy }} snapshot-copy
-}
+{% include "machine/timers-facts.sh" %}
 
 {% include "kubernetes/facts.sh" %}
 

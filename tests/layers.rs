@@ -17,7 +17,7 @@ const CORE: Crate = Crate {
     layers: &[
         &["arch", "bech32", "digest", "failure", "protocol", "quantity", "share", "version", "visible", "words"],
         &["manifest", "static_pod", "template"],
-        &["films"],
+        &["films", "kubeadm_files"],
         &["inventory"],
         &["document", "install", "pins"],
         &["record", "step"],

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -321,6 +321,13 @@ fn programs_that_are_right_are_on_record_however_they_came() {
     for (sum, text) in [(before, "sent before"), (cut, "cu")] {
         fs::write(folder.path().join("opt/hostler/store").join(sum), text).expect("a file");
     }
+    // Other people's programs are kept; hostler's own links are not.
+    let bin = folder.path().join("usr/local/bin");
+    fs::write(bin.join("kubelet"), "mine").expect("a file");
+    fs::write(bin.join("kubelet.before-hostler"), "kept earlier").expect("a file");
+    symlink("/snap/bin/kubeadm", bin.join("kubeadm")).expect("a link");
+    symlink(folder.path().join("opt/hostler/sets/old/bin/crictl"), bin.join("crictl")).expect("a link");
+    fs::write(bin.join("other"), "mine, too").expect("a file");
     let program = |path: &str, sum: &str| serde_json::json!({ "path": path, "sha256": sum, "size": 8 });
     let programs = [program("bin/kubelet", sent), program("bin/kubeadm", before), program("bin/crictl", cut)];
     let context = serde_json::json!({ "set": "s1", "programs": programs, "payload": [program("", sent)], "use": true });
@@ -335,6 +342,18 @@ fn programs_that_are_right_are_on_record_however_they_came() {
     recorded.sort_unstable();
     right.sort_unstable();
     assert_eq!(recorded, right);
+    for name in ["kubelet", "kubeadm", "crictl"] {
+        assert_eq!(fs::read_link(bin.join(name)).expect("a link"), folder.path().join("opt/hostler/current/bin").join(name));
+    }
+    let mut names: Vec<String> =
+        fs::read_dir(&bin).expect("a folder").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    let kept = ["kubeadm.before-hostler", "kubelet", "kubelet.before-hostler", "kubelet.before-hostler.~1~", "other"];
+    assert_eq!(names, [&["crictl", "kubeadm"], &kept[..]].concat());
+    let contents: Vec<String> =
+        ["kubelet.before-hostler", "kubelet.before-hostler.~1~"].map(|name| fs::read_to_string(bin.join(name)).expect("a file")).into();
+    assert!(contents.contains(&"mine".to_owned()) && contents.contains(&"kept earlier".to_owned()), "{contents:?}");
+    assert_eq!(fs::read_link(bin.join("kubeadm.before-hostler")).expect("a link"), PathBuf::from("/snap/bin/kubeadm"));
 }
 
 /// A machine made of a folder, on which `kubeadm` is the script given, runs join.sh: its status, what it said, and the marks it left.

@@ -212,7 +212,8 @@ pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.folder()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
     let resolv_conf = wanted::own_resolv_conf(inventory).unwrap_or_default().to_owned();
-    Ok(Question { system, requests, fsync, resolv_conf, ..asked })
+    let endpoint = inventory.cluster.endpoint.host().to_lowercase();
+    Ok(Question { system, requests, fsync, resolv_conf, endpoint, ..asked })
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.

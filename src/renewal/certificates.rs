@@ -4,22 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use hostler_core::facts::{Certificate, certificate_name};
-use hostler_core::plan::repair;
-use hostler_core::protocol::path;
+use hostler_core::kubeadm_files::{KUBECONFIGS, renewed_pki};
 
 use crate::user_file;
 
 /// A certificate or kubeconfig is a few KB.
 const MOST_BYTES: usize = 1 << 20;
-
-/// The certificates that kubeadm renews: all that it makes but the authorities.
-fn files() -> impl Iterator<Item = String> {
-    let files = repair::pki().into_iter().filter(|file| file.ends_with(".crt")).map(|file| format!("{}/{file}", path::PKI));
-    files.filter(|file| repair::is_renewable(&certificate_name(file)))
-}
-
-/// super-admin.conf is not on the machine.
-const KUBECONFIGS: [&str; 3] = [path::ADMIN, path::CONTROLLER_MANAGER, path::SCHEDULER];
 
 /// Each with its name, and its end in seconds since the epoch; the first to end first.
 #[derive(Debug)]
@@ -33,7 +23,7 @@ impl Certificates {
     pub fn read(root: &Path) -> Result<Certificates> {
         let at = |path: &str| root.join(path.trim_start_matches('/'));
         let mut found = Vec::new();
-        for file in files() {
+        for file in renewed_pki() {
             if file.contains("etcd") && !at(&file).exists() {
                 continue;
             }
@@ -90,7 +80,7 @@ mod tests {
             fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             fs::write(file, content).expect("written");
         };
-        for (number, file) in files().enumerate() {
+        for (number, file) in renewed_pki().enumerate() {
             write(&file, pem(400 + number as i64));
         }
         for file in KUBECONFIGS {

@@ -7,9 +7,10 @@ kubeadm init phase upload-config kubeadm --config "$config"
 {% elif document == recorded.kubelet %}
 kubeadm init phase upload-config kubelet --config "$config"
 {% else %}
+{% if replace %}
 # kubeadm takes nothing away that somebody added, either: see apply.sh.
-[ "$(kubectl --namespace {{ namespaces.system }} get daemonset kube-proxy --ignore-not-found --output 'jsonpath={.status.desiredNumberScheduled}')" != 0 ] ||
-    kubectl --namespace {{ namespaces.system }} delete daemonset kube-proxy > /dev/null
+kubectl --namespace {{ namespaces.system }} delete daemonset kube-proxy --ignore-not-found > /dev/null
+{% endif %}
 kubeadm init phase addon kube-proxy --config "$config"
 kubectl --namespace {{ namespaces.system }} rollout restart daemonset kube-proxy > /dev/null
 {% endif %}

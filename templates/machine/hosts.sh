@@ -2,6 +2,20 @@
 # then only lines for names that the new block has are taken for hostler's.
 new={{ path.hosts }}.hostler-new
 [ -e {{ path.hosts }} ] || echo '127.0.0.1 localhost' > {{ path.hosts }}
+# A bind-mounted /etc/hosts can't be replaced, only written.
+put() {
+    ! mv -f "$new" {{ path.hosts }} 2> /dev/null || return 0
+    cat "$new" > {{ path.hosts }} || :
+    [ "$(sha256sum < "$new")" = "$(sha256sum < {{ path.hosts }})" ] || fail "{{ path.hosts }} can't be written"
+    rm -f "$new"
+}
+# Where a run was interrupted while it wrote, the file has the beginning alone of what is whole here.
+if [ -e "$new" ]; then
+    size=$(stat -c %s {{ path.hosts }})
+    if [ "$size" -lt "$(stat -c %s "$new")" ] && [ "$(head -c "$size" "$new" | sha256sum)" = "$(sha256sum < {{ path.hosts }})" ]; then
+        put
+    fi
+fi
 head -c {{ block.size }} > "$new.block"
 {
     awk '
@@ -15,13 +29,8 @@ head -c {{ block.size }} > "$new.block"
     echo '{{ hosts.begin }}'
     cat "$new.block"
     echo '{{ hosts.end }}'
-} > "$new"
-chmod 644 "$new"
-# A bind-mounted /etc/hosts can't be replaced, only written.
-if ! mv -f "$new" {{ path.hosts }} 2> /dev/null; then
-    sum=$(sha256sum < "$new")
-    cat "$new" > {{ path.hosts }} || :
-    rm -f "$new"
-    [ "$sum" = "$(sha256sum < {{ path.hosts }})" ] || fail "{{ path.hosts }} can't be written"
-fi
+} > "$new.half"
+chmod 644 "$new.half"
+mv -f "$new.half" "$new"
+put
 rm -f "$new.block"

@@ -35,8 +35,16 @@ record {{ mark.programs }} "$run"
 ln -sfn "{{ path.current_begins }}$set" "$current.hostler-new"
 mv -fT "$current.hostler-new" "$current"
 for program in "$current/bin"/*; do
-    name=${program##*/}
-    [ "$(readlink "/usr/local/bin/$name")" = "$program" ] || ln -sfn "$program" "/usr/local/bin/$name"
+    link=/usr/local/bin/${program##*/}
+    # What is there of others is kept beside it, as often as it comes.
+    case $(readlink "$link") in
+    "$program") continue ;;
+    {{ path.root }}/*) ;;
+    *)
+        if [ -e "$link" ] || [ -L "$link" ]; then mv --backup=numbered -T "$link" "$link{{ containerd.before }}"; fi
+        ;;
+    esac
+    ln -sfn "$program" "$link"
 done
 {% endif %}
 # That is not hashed again as long as inode, size and times stay the same: see facts.sh. A file that has changed since is not on record, even

@@ -266,3 +266,109 @@ fn objects_of_a_plain_list_have_its_kind() {
     let cluster = machine.facts().cluster.expect("it answers");
     assert!(cluster.add_ons.get("ConfigMap", "kube-system", "hostler").is_some());
 }
+
+/// Files that only their owner knows, with what would be wrong in each file of kubeadm's: nothing is told of them, so nothing can be planned.
+#[test]
+fn files_that_kubeadm_does_not_write_change_no_facts() {
+    let pem = |kind: &str, der: &str| format!("-----BEGIN {kind}-----\n{der}\n-----END {kind}-----\n");
+    let kubeconfig =
+        |key: &str| format!("apiVersion: v1\nclusters:\n- cluster:\n    server: https://10.77.0.11:6443\nusers:\n- user:\n    {key}\n");
+    let of_kubeadm = [
+        ("/etc/kubernetes/kubelet.conf", kubeconfig("client-key: /var/lib/kubelet/pki/kubelet-client-current.pem")),
+        ("/etc/kubernetes/pki/ca.crt", pem("CERTIFICATE", AUTHORITY)),
+        ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"\"\n".to_owned()),
+        ("/var/lib/kubelet/pki/kubelet-client-current.pem", pem("CERTIFICATE", SERVING) + &pem("PRIVATE KEY", "MAo=")),
+    ];
+    let of_control_planes = [
+        ("/etc/kubernetes/manifests/kube-apiserver.yaml", "kind: Pod\nstatus: {}\n".to_owned()),
+        ("/etc/kubernetes/admin.conf", kubeconfig("client-key-data: aaaa")),
+        ("/etc/kubernetes/pki/apiserver.crt", pem("CERTIFICATE", SERVING)),
+    ];
+    let anywhere = [
+        "/etc/kubernetes/vsphere.conf",
+        "/etc/kubernetes/cloud.conf",
+        "/etc/kubernetes/me.conf",
+        "/etc/kubernetes/audit-policy.yaml",
+        "/etc/kubernetes/pki/webhook.crt",
+        "/etc/kubernetes/pki/webhook.key",
+        "/etc/kubernetes/pki/encryption.key",
+        "/etc/kubernetes/pki/own-ca.crt",
+        // As kubeadm and hostler call another file.
+        "/etc/kubernetes/pki/etcd-server.crt",
+        "/etc/kubernetes/pki/kubelet-client.crt",
+        "/etc/kubernetes/pki/kubelet-server.crt",
+        "/etc/kubernetes/pki/apiserver.crt.crt",
+        "/etc/kubernetes/pki/etcd/backup.crt",
+        "/etc/kubernetes/pki/etcd/backup.key",
+        "/etc/kubernetes/pki/etcd/apiserver.crt",
+        "/etc/kubernetes/pki/old.pub",
+        "/var/lib/kubelet/other.env",
+        "/var/lib/kubelet/pki/kubelet-client-2026.pem",
+    ];
+    let in_a_cluster = ["/etc/kubernetes/manifests/kube-vip.yaml", "/etc/kubernetes/manifests/my-proxy.yaml"];
+    let on_workers =
+        ["/etc/kubernetes/admin.conf", "/etc/kubernetes/scheduler.conf", "/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/sa.pub"];
+    let contents = [
+        String::new(),
+        "\n".to_owned(),
+        "c2VjcmV0Cg==\n".to_owned(),
+        kubeconfig("exec: {command: aws}"),
+        "kind: Pod\nspec: {}\n".to_owned(),
+        pem("CERTIFICATE", SERVING),
+        pem("CERTIFICATE", "AAAA"),
+        pem("CERTIFICATE", SERVING)[..200].to_owned(),
+        kubeconfig("client-certificate-data: AAAA"),
+    ];
+    for kind in ["control plane", "worker", "new"] {
+        let machine = Machine::new();
+        let made = match kind {
+            "control plane" => [&of_kubeadm[..], &of_control_planes[..]].concat(),
+            "worker" => of_kubeadm.to_vec(),
+            _ => Vec::new(),
+        };
+        made.iter().for_each(|(path, content)| machine.file(path, content));
+        let before = machine.facts().kubernetes;
+        assert_eq!((before.joined, before.control_plane), (kind != "new", kind == "control plane"), "{kind}");
+        assert_eq!((&before.damaged, before.ca.is_some()), (&Vec::new(), before.joined), "{kind}");
+        let mut names = anywhere.to_vec();
+        names.extend(if kind == "new" { &[][..] } else { &in_a_cluster });
+        names.extend(if kind == "worker" { &on_workers[..] } else { &[] });
+        for content in &contents {
+            names.iter().for_each(|path| machine.file(path, content));
+            assert_eq!(machine.facts().kubernetes, before, "{kind}: {content}");
+        }
+    }
+}
+
+/// What a machine says of files is one machine's word.
+#[test]
+fn of_files_that_kubeadm_does_not_write_nothing_is_believed() {
+    let facts =
+        |lines: &str| hostler_core::facts::parse(&format!("hostler-facts 1\n{lines}hostler-facts end\n")).expect("facts").kubernetes;
+    let paths = [
+        "/etc/shadow",
+        "/",
+        "",
+        "/etc/kubernetes/pki/../../shadow",
+        "/etc/kubernetes/pki//ca.key",
+        "/etc/kubernetes/vsphere.conf",
+        "/etc/kubernetes/pki/webhook.crt",
+        "/etc/kubernetes/pki/kubelet-client.crt",
+        "/etc/kubernetes/manifests/kube-vip.yaml",
+        "/var/lib/kubelet/pki/kubelet-client-2026.pem",
+    ];
+    let of_control_planes = ["/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key"];
+    for (head, more) in [("joined\n", &of_control_planes[..]), ("joined\ncontrol-plane\n", &[])] {
+        let before = facts(head);
+        for path in paths.iter().chain(more) {
+            for (line, end) in
+                [("damaged", ""), ("missing", ""), ("certificate", SERVING), ("certificate", "AAAA"), ("client-certificate", "AAAA")]
+            {
+                let line = format!("{line}\t{path}\t{end}\n");
+                assert_eq!(facts(&format!("{head}{line}")), before, "{line}");
+            }
+        }
+    }
+    assert_eq!(facts("joined\ncontrol-plane\ndamaged\t/etc/kubernetes/admin.conf\n").damaged, ["/etc/kubernetes/admin.conf"]);
+    assert_eq!(facts("joined\ndamaged\t/etc/kubernetes/kubelet.conf\n").damaged, ["/etc/kubernetes/kubelet.conf"]);
+}

@@ -11,13 +11,16 @@ use hostler_core::arch::Arch;
 use hostler_core::document::Document;
 use hostler_core::facts::{self, Facts, Question};
 use hostler_core::inventory::MachineName;
+use hostler_core::kubeadm_files;
 use hostler_core::record::{Applied, Record};
+use hostler_core::static_pod::StaticPod;
 use hostler_core::template;
 use proptest::prelude::*;
 
 mod boot;
 mod control_plane;
 mod devices;
+mod hosts;
 mod snapshots;
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -27,8 +30,8 @@ fn words(words: &[&str]) -> Vec<String> {
 fn script() -> String {
     let question = Question {
         files: words(&["/opt/hostler/current/bin/kubelet", "/etc/crictl.yaml", "/etc/it's here", "/etc/folder", "/etc/missing"]),
-        static_pods: words(&["etcd", "kube-apiserver"]),
-        pki: words(&["ca.crt", "ca.key"]),
+        static_pods: words(&StaticPod::names()),
+        pki: words(&kubeadm_files::pki()),
         links: words(&["/opt/hostler/current", "/etc/crictl.yaml"]),
         units: words(&["containerd.service", "kubelet.service"]),
         programs: words(&["sh", "no-such-program", "kubectl"]),
@@ -36,6 +39,8 @@ fn script() -> String {
         sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
         keep: words(&["/var/lib/films", "/var/lib/it's here"]),
         resolv_conf: "/etc/it's resolv.conf".to_owned(),
+        endpoint: "api.home.internal".to_owned(),
+        commands: words(&["kubectl", "crictl", "runc", "ctr"]),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         add_ons: true,
@@ -120,6 +125,7 @@ impl Machine {
         for folder in [
             "/etc/",
             "/opt/hostler/",
+            "/usr/local/bin/",
             "/run/",
             "/boot/",
             "/dev/dri/",
@@ -460,8 +466,7 @@ fn a_recorded_control_plane() {
     // Nov 23 22:18:09 2027 GMT
     assert_eq!(kubernetes.certificates["apiserver"], 1_827_008_289);
     let names: Vec<&str> = kubernetes.certificates.keys().map(String::as_str).collect();
-    let mut expected =
-        ["admin.conf", "controller-manager.conf", "scheduler.conf", "super-admin.conf", "kubelet-client", "ca", "apiserver"].to_vec();
+    let mut expected = ["admin.conf", "controller-manager.conf", "scheduler.conf", "kubelet-client", "ca", "apiserver"].to_vec();
     expected.extend(["apiserver-etcd-client", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"]);
     expected.extend(["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"]);
     expected.sort_unstable();

@@ -10,6 +10,7 @@ use hostler_core::template::render;
 use scripts::{on_a_folder, scripts};
 use shell::{AndOr, Command, List, Operator, Pipeline, parse, substitutions};
 
+mod hosts;
 #[path = "../scripts/mod.rs"]
 mod scripts;
 mod shell;
@@ -281,10 +282,10 @@ fn hosts(failing: &str) -> (Option<i32>, String) {
 fn hosts_that_can_not_be_written_are_a_failure() {
     assert_eq!(hosts(""), (Some(0), String::new()));
     // A file that is mounted there can only be written, and one with `chattr +i` not even that.
-    let written = "mv() { return 1; }";
-    assert_eq!(hosts(written), (Some(0), String::new()));
-    let lost = "mv() { return 1; }\ncat() { case $1 in *hosts.hostler-new) return 1 ;; *) command cat \"$@\" ;; esac; }";
-    let (status, said) = hosts(lost);
+    let mounted = "mv() { case $* in */etc/hosts) return 1 ;; *) command mv \"$@\" ;; esac; }";
+    assert_eq!(hosts(mounted), (Some(0), String::new()));
+    let lost = format!("{mounted}\n{}", "cat() { case $1 in *hosts.hostler-new) return 1 ;; *) command cat \"$@\" ;; esac; }");
+    let (status, said) = hosts(&lost);
     assert!(status == Some(1) && said.contains("/etc/hosts can't be written"), "{status:?} {said}");
     let (status, said) = hosts("chmod() { return 1; }");
     assert_eq!(status, Some(1), "{said}");

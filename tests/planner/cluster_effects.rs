@@ -2,12 +2,13 @@
 
 use hostler_core::action::Action;
 use hostler_core::action::cluster::{
-    ApplyFlannel, Cordon, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestoreRoles, Uncordon,
+    ApplyFlannel, Cordon, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestoreCoreDns,
+    RestoreRoles, Uncordon,
 };
 use hostler_core::action::kubeadm::UploadConfig;
 use hostler_core::action::workload::{InstallWorkload, ProveEncoders};
 use hostler_core::document::Document;
-use hostler_core::facts::ClusterFacts;
+use hostler_core::facts::{AddOns, ClusterFacts};
 use hostler_core::protocol::label;
 use hostler_core::record::Record;
 
@@ -21,12 +22,14 @@ use crate::system;
 pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
         Action::WithdrawVerification(_) => drop(cluster.record.remove(&Record::Verified)),
-        Action::ApplyFlannel(ApplyFlannel { sha256, manifest }) => {
-            system::apply(&mut cluster.add_ons, manifest);
+        Action::ApplyFlannel(ApplyFlannel { sha256, manifest, replace }) => {
+            system::renew(&mut cluster.add_ons, *replace, |add_ons| system::apply(add_ons, manifest));
             cluster.record.insert(Record::Flannel, sha256.clone());
         }
         Action::RestoreRoles(RestoreRoles { manifest }) => system::apply(&mut cluster.add_ons, manifest),
-        Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
+        Action::RestoreCoreDns(RestoreCoreDns { config, .. }) => {
+            system::coredns(&mut cluster.add_ons, &Documents::read(config).dns_address());
+        }
         Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
         Action::InstallWorkload(InstallWorkload { record, manifest, .. }) => {
             system::apply(&mut cluster.add_ons, manifest);
@@ -46,14 +49,18 @@ pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -
             cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
             cluster.record.retain(|name, _| !name.is_workload());
         }
-        Action::UploadConfig(UploadConfig { document, sha256, config }) => {
+        Action::UploadConfig(UploadConfig { document, sha256, config, replace }) => {
             let documents = Documents::read(config);
             if *document == Document::Cluster {
                 cluster.verifies_kubelets = documents.verifies_kubelets();
             }
             let text = documents.text(document.kind());
             match document {
-                Document::KubeProxy => system::kube_proxy(&mut cluster.add_ons, &cluster.version.clone(), &text),
+                Document::KubeProxy => {
+                    let version = cluster.version.clone();
+                    let make = |add_ons: &mut AddOns| system::kube_proxy(add_ons, &version, &text, &documents.endpoint());
+                    system::renew(&mut cluster.add_ons, *replace, make);
+                }
                 Document::Cluster | Document::Kubelet => system::document(&mut cluster.add_ons, *document, &text),
             }
             cluster.record.insert(Record::Document(*document), sha256.clone());

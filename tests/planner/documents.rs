@@ -1,5 +1,7 @@
 //! The documents that kubeadm gets from a plan, and what a node becomes of them.
 
+use std::net::Ipv4Addr;
+
 use hostler_core::digest::sha256;
 use hostler_core::facts::{ClusterFacts, MemberFact, NodeFact, peer_url};
 use hostler_core::inventory::Taint;
@@ -34,6 +36,13 @@ impl Documents {
     pub fn endpoint(&self) -> String {
         let begins = text(self.of("ClusterConfiguration"), &["controlPlaneEndpoint"]);
         begins + &text(self.of("JoinConfiguration"), &["discovery", "bootstrapToken", "apiServerEndpoint"])
+    }
+
+    /// Of the cluster's DNS: the tenth address of its Services.
+    pub fn dns_address(&self) -> String {
+        let subnet = text(self.of("ClusterConfiguration"), &["networking", "serviceSubnet"]);
+        let first: Ipv4Addr = subnet.split('/').next().and_then(|address| address.parse().ok()).expect("a subnet of IPv4");
+        Ipv4Addr::from(u32::from(first) + 10).to_string()
     }
 
     pub fn verifies_kubelets(&self) -> bool {

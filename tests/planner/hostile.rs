@@ -97,6 +97,9 @@ fn spoil(facts: &mut Facts) {
         links,
         sets,
         hosts,
+        // Addresses.
+        endpoint_elsewhere: _,
+        other_commands,
         nameservers,
         units,
         drop_ins,
@@ -144,7 +147,7 @@ fn spoil(facts: &mut Facts) {
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
     list(own_nameservers.get_or_insert_default());
     [swap, swap_at_boot, mounts, hosts, nameservers, resolved_nameservers, dpkg_half, foreign].into_iter().for_each(list);
-    [macs, addresses, modules, programs, read_only, sets, drop_ins].into_iter().for_each(set);
+    [macs, addresses, modules, programs, read_only, sets, drop_ins, other_commands].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());
     map(disks).values_mut().for_each(|faults| faults.push(DiskFault::Failing));

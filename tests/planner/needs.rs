@@ -25,6 +25,7 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("*/join", "labels/labels", "a node is there once its machine has joined"),
     ("*/join|bootstrap|kubelet|init", "workers/kubelet-certificates", "it approves what those kubelets ask for"),
     ("workers/kubelet-certificates", "control-planes/control-plane", "API servers come to verify what kubelets present"),
+    ("prepare/hosts", "prepare/vip", "no name leads to the address any more when nobody holds it"),
     ("prepare/notify", "prepare/notify-gone", "a timer that is left would write it again"),
     ("*/join|bootstrap", "workers/token-gone", "the token is of use until the last has joined"),
     ("programs/programs-next", "in-turn/*", "kubeadm of the new version, and what the node switches to"),
@@ -36,7 +37,7 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("*/join|bootstrap|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
     ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
     ("*/certificates", "verify/*", "what changes may harm what runs"),
-    ("*/kubelet|kubelet-unit|modules|packages|programs|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
+    ("*/kubelet|kubelet-server|kubelet-unit|modules|packages|programs|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
 ];
 
 /// All of it.
@@ -63,7 +64,11 @@ fn implied(plan: &Plan) -> Vec<String> {
 /// Whether what the pods of a machine depend on is restarted, which happens on one machine at a time. `joined`: whether it has pods.
 pub fn restarts(action: &Action, joined: bool) -> bool {
     match action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
+        Action::RenewKubelet(_)
+        | Action::RenewControlPlane(_)
+        | Action::RenewCertificates(_)
+        | Action::RepairControlPlane(_)
+        | Action::SetKubeletServer(_) => true,
         // No pod depends on a timer.
         Action::ConfigureUnit(ConfigureUnit { unit, restart, .. }) => *restart && joined && unit.ends_with(".service"),
         _ => false,

@@ -283,7 +283,7 @@ impl World {
         cluster.stored_version.clone_from(&action.version);
         cluster.record.insert(Record::Document(Document::Cluster), action.sha256.clone());
         system::kube_proxy_image(&mut cluster.add_ons, &action.version);
-        system::coredns(&mut cluster.add_ons);
+        system::coredns(&mut cluster.add_ons, "10.96.0.10");
     }
 
     /// The static pods are what they were, and of the only control plane etcd's data, too.

@@ -268,7 +268,7 @@ impl World {
             cluster.stored_version.clone_from(version);
             cluster.record.extend(sha256.iter().map(|sum| (Record::Document(Document::Cluster), sum.clone())));
             system::kube_proxy_image(&mut cluster.add_ons, version);
-            system::coredns(&mut cluster.add_ons);
+            system::coredns(&mut cluster.add_ons, "10.96.0.10");
         }
         // Those whose turn has not come keep their own.
         let others = self.cluster.as_ref().map(|cluster| cluster.version.clone()).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostler_core::action::cluster::{CertifyKubelets, RestartFlannel, RestoreAdmins, WithdrawVerification};
 use hostler_core::action::kubeadm::{
-    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeNode, of_machine,
+    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, SetKubeletServer, UpgradeNode, of_machine,
 };
 use hostler_core::action::machine::{
     ConfigureCloudInit, ConfigureNotify, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname,
@@ -99,6 +99,7 @@ impl World {
             node.ready = network && self.works(name);
             node.message = if node.ready { String::new() } else { "kubelet gives no reason".to_owned() };
         }
+        system::schedule(&mut cluster.add_ons, cluster.nodes.len());
         for member in cluster.members.values_mut() {
             member.healthy = self.works(&member.name) && member.error.is_empty();
         }
@@ -204,6 +205,7 @@ impl World {
                 self.upgrade_control_plane(name, action).map_err(|what| format!("{}: {what}", step.id))?;
             }
             Action::ReconnectKubelet(_) => {}
+            Action::SetKubeletServer(SetKubeletServer { server }) => facts.kubernetes.server = Some(server.clone()),
             Action::RollBackNode(action) => self.roll_back_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
             Action::RollBackShared(action) => {
                 check(serves, "the API server does not respond")?;

@@ -9,12 +9,12 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    Cordon, DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins,
-    RestoreCoreDns, RestoreRoles, Uncordon, WithdrawVerification,
+    ApplyFlannel, Cordon, DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel,
+    RestoreAdmins, RestoreCoreDns, RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     BootstrapKubelet, CreateToken, Init, Join, ReconnectKubelet, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane,
-    Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
+    Restore, SetKubeletServer, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
@@ -96,7 +96,7 @@ fn others() -> Vec<(&'static str, Action)> {
         yields_vip: !first,
         alone: first,
     };
-    let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
+    let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone(), replace: true });
     let roll_back = |etcd: Option<String>| RollBackControlPlane {
         version: "1.36.1".to_owned(),
         set: "1.36.1-00000000".to_owned(),
@@ -165,7 +165,8 @@ fn others() -> Vec<(&'static str, Action)> {
         ),
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),
-        ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
+        ("flannel-replaced", ApplyFlannel { manifest: "x".to_owned(), sha256: sum.clone(), replace: true }.into()),
+        ("coredns", RestoreCoreDns { config: "x".to_owned(), address: [10, 96, 0, 10].into() }.into()),
         ("admins", RestoreAdmins { config: "x".to_owned(), manifest: "x".to_owned() }.into()),
         ("roles", RestoreRoles { manifest: "x".to_owned() }.into()),
         ("flannel-restart", RestartFlannel { node: name() }.into()),
@@ -246,6 +247,7 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        ("kubelet-server", SetKubeletServer { server: "https://home.lan:6443".to_owned() }.into()),
         ("kubelet-reconnected", ReconnectKubelet {}.into()),
         ("upgrade-done", EndUpgrade {}.into()),
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),

@@ -175,6 +175,19 @@ examples! {
             "the inventory leaves too little for the cluster's own pods"
         ),
     ],
+    Why::HostsLine { .. } => [(
+        Why::HostsLine {
+            endpoint: "api.home.internal".to_owned(),
+            found: [192, 168, 1, 99].into(),
+            address: [192, 168, 1, 11].into(),
+        },
+        Hint::RemoveHostsLine {
+            machine: named("rainbowdash"),
+            endpoint: "api.home.internal".to_owned(),
+            found: [192, 168, 1, 99].into(),
+        },
+        "the name was entered by hand, for another cluster or an earlier control plane: the first line that has a name counts"
+    )],
     Why::NoResolvConf { .. } => [(
         Why::NoResolvConf { path: "/etc/resolv.pods".to_owned() },
         Hint::CreateResolvConf { path: "/etc/resolv.pods".to_owned() },

@@ -427,6 +427,8 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
                 Some(_) => {}
             }
         }
+        let left = status.nodes.iter().filter(|node| !node.in_inventory && !node.ready);
+        problems.extend(left.map(|node| Problem::NodeLeft { node: node.name.clone() }));
         if status.members.is_empty() {
             problems.push(Problem::MembersUnknown);
         }

@@ -15,6 +15,7 @@ pub mod films;
 pub mod health;
 pub mod install;
 pub mod inventory;
+pub mod kubeadm_files;
 pub mod manifest;
 pub mod notify;
 pub mod pins;

@@ -71,6 +71,8 @@ pub enum StepKind {
     Join,
     /// The cluster's name leads to the machine itself, once it has joined.
     HostsAfterJoin,
+    /// kubelet asks the cluster's API server.
+    KubeletServer,
     /// kubelet's configuration, from a changed KubeletConfiguration.
     RenewKubelet,
     /// The cluster signs what kubelets present to API servers.
@@ -137,7 +139,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 74] = [
+    pub const ALL: [StepKind; 75] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -184,6 +186,7 @@ impl StepKind {
         StepKind::BootstrapKubelet,
         StepKind::Join,
         StepKind::HostsAfterJoin,
+        StepKind::KubeletServer,
         StepKind::RenewKubelet,
         StepKind::KubeletCertificates,
         StepKind::DeleteToken,
@@ -268,6 +271,7 @@ impl StepKind {
             StepKind::BootstrapKubelet => "bootstrap",
             StepKind::Join => "join",
             StepKind::HostsAfterJoin => "hosts-own",
+            StepKind::KubeletServer => "kubelet-server",
             StepKind::RenewKubelet => "kubelet",
             StepKind::KubeletCertificates => "kubelet-certificates",
             StepKind::DeleteToken => "token-gone",
@@ -347,6 +351,7 @@ impl StepKind {
             StepKind::CreateToken => "create a bootstrap token",
             StepKind::BootstrapKubelet => "renew kubelet's client certificate",
             StepKind::Join => "kubeadm join",
+            StepKind::KubeletServer => "connect kubelet to the API server",
             StepKind::RenewKubelet => "update kubelet's configuration",
             StepKind::KubeletCertificates => "approve kubelets' serving certificates",
             StepKind::DeleteToken => "delete the bootstrap token",
@@ -411,7 +416,9 @@ impl StepKind {
             | StepKind::CollectPki => Stage::ControlPlanes,
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
-            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet => Stage::Workers,
+            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet | StepKind::KubeletServer => {
+                Stage::Workers
+            }
             StepKind::KubeletCertificates | StepKind::DeleteToken => Stage::Workers,
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::ReconnectKubelet => Stage::InTurn,

@@ -50,6 +50,9 @@ pub(super) struct MachineDeviation {
     unloaded: Vec<String>,
     sysctls: BTreeMap<String, String>,
     hosts: Option<Vec<String>>,
+    /// Addresses that the user's lines of /etc/hosts give the cluster's endpoint.
+    endpoint_elsewhere: BTreeSet<IpAddr>,
+    other_commands: Vec<String>,
     /// Seconds that its clock is ahead.
     clock: i64,
     clock_synchronized: Option<bool>,
@@ -97,6 +100,8 @@ pub(super) struct MachineDeviation {
     /// As a control plane, whose API server answers.
     pub(super) other_control_plane: Option<String>,
     pub(super) api_down: bool,
+    /// The API server that its kubelet asks.
+    kubelet_server: Option<String>,
     /// The first configuration of pod networks.
     cni: Option<String>,
     /// Ends of flannel's tunnel that answer it nothing.
@@ -326,6 +331,8 @@ impl MachineDeviation {
         facts.modules.retain(|module| !self.unloaded.contains(module));
         facts.sysctls.extend(self.sysctls.clone());
         facts.hosts = self.hosts.clone().unwrap_or_else(|| facts.hosts.clone());
+        facts.endpoint_elsewhere.extend(self.endpoint_elsewhere.iter().copied());
+        facts.other_commands.extend(self.other_commands.iter().cloned());
         facts.clock += self.clock;
         facts.clock_ahead = Some(self.clock);
         facts.clock_synchronized = self.clock_synchronized.unwrap_or(facts.clock_synchronized);
@@ -397,6 +404,7 @@ impl MachineDeviation {
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
         facts.disks.extend(self.smart.iter().filter_map(|(disk, said)| Some((disk.clone(), disk::faults(said)?))));
+        facts.kubernetes.server = self.kubelet_server.clone().or(facts.kubernetes.server.take());
         facts.kubernetes.joined_at = self.joined_at;
         facts.kubernetes.etcd_address.clone_from(&self.etcd_address);
         facts.kubernetes.last_words.extend(self.last_words.clone());

@@ -61,6 +61,8 @@ pub struct ApplyFlannel {
     pub manifest: String,
     /// Of the manifest, for the cluster's record.
     pub sha256: String,
+    /// Whether its DaemonSet is deleted first: applying a manifest removes nothing that someone added, as a node selector.
+    pub replace: bool,
 }
 
 impl Act for ApplyFlannel {
@@ -70,7 +72,10 @@ impl Act for ApplyFlannel {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let manifest = payload.content(self.manifest.clone());
-        script("kubernetes/apply.sh", json!({ "name": Record::Flannel, "manifest": manifest, "sha256": self.sha256 }))
+        script(
+            "kubernetes/apply.sh",
+            json!({ "name": Record::Flannel, "manifest": manifest, "sha256": self.sha256, "replace": self.replace }),
+        )
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {
@@ -129,6 +134,8 @@ impl Act for RestoreAdmins {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RestoreCoreDns {
     pub config: String,
+    /// Of its Service.
+    pub address: IpAddr,
 }
 
 impl Act for RestoreCoreDns {
@@ -139,7 +146,7 @@ impl Act for RestoreCoreDns {
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let config = payload.content(self.config.clone());
         let patch = payload.content(super::kubeadm::coredns()?);
-        script("kubernetes/coredns.sh", json!({ "config": config, "coredns": patch }))
+        script("kubernetes/coredns.sh", json!({ "config": config, "coredns": patch, "address": self.address }))
     }
 
     fn kubeadm_config(&self) -> Option<&str> {

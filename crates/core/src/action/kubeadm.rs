@@ -271,6 +271,23 @@ impl Act for BootstrapKubelet {
     }
 }
 
+/// kubelet asks the cluster's API server again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetKubeletServer {
+    /// URL of the API server.
+    pub server: String,
+}
+
+impl Act for SetKubeletServer {
+    fn line(&self) -> String {
+        format!("set its server to {}, and restart kubelet", self.server)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/kubelet-server.sh", json!({ "server": self.server }))
+    }
+}
+
 /// Store a changed kubeadm document in the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UploadConfig {
@@ -279,6 +296,8 @@ pub struct UploadConfig {
     pub config: String,
     /// Of the document as it was rendered.
     pub sha256: String,
+    /// Whether kube-proxy's DaemonSet is deleted first: kubeadm removes nothing that someone added, as a node selector.
+    pub replace: bool,
 }
 
 impl Act for UploadConfig {
@@ -291,7 +310,8 @@ impl Act for UploadConfig {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let config = payload.content(self.config.clone());
-        super::cluster::script("kubernetes/upload-config.sh", json!({ "document": self.document, "config": config, "sha256": self.sha256 }))
+        let context = json!({ "document": self.document, "config": config, "sha256": self.sha256, "replace": self.replace });
+        super::cluster::script("kubernetes/upload-config.sh", context)
     }
 
     fn kubeadm_config(&self) -> Option<&str> {

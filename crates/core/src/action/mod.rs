@@ -150,7 +150,7 @@ macro_rules! actions {
 actions! {
     machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit, ConfigureNotify,
         StartUnit, DropUnit, ImportImages, Wipe;
-    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, ReconnectKubelet, UpgradeNode;
+    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, SetKubeletServer, RenewCertificates, UpgradeControlPlane, ReconnectKubelet, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreAdmins, RestoreRoles, RestoreCoreDns, RestartFlannel, CertifyKubelets, ForgetNotify, Label, RecordPower, LetFilmsEnd, Cordon, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: UpgradePackages, Reboot, PowerOff;
     reinstall: StageInstaller, Reinstall, Erase;

@@ -154,6 +154,10 @@ pub struct Facts {
     pub sets: BTreeSet<String>,
     /// Lines of hostler's block in /etc/hosts.
     pub hosts: Vec<String>,
+    /// Addresses that other lines of it give the cluster's endpoint: the first that names it wins.
+    pub endpoint_elsewhere: BTreeSet<IpAddr>,
+    /// Files in /usr/local/bin that are called as programs of hostler's, and are someone else's.
+    pub other_commands: BTreeSet<String>,
     /// Nameservers of /etc/resolv.conf.
     pub nameservers: Vec<String>,
     /// Those that systemd-resolved asks, where it runs.
@@ -562,6 +566,10 @@ pub struct Question {
     pub keep: Vec<String>,
     /// A file with nameservers beside the machine's own; empty: none.
     pub resolv_conf: String,
+    /// The host of the cluster's endpoint, as /etc/hosts may name it; empty: it is no name.
+    pub endpoint: String,
+    /// What hostler's programs are called.
+    pub commands: Vec<String>,
     /// Folders that `uid` and `gid` must be able to write.
     pub shares: Vec<String>,
     pub uid: u32,

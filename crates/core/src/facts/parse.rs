@@ -13,6 +13,7 @@ use super::{
     SystemDisk, SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
 };
 use crate::arch::Arch;
+use crate::kubeadm_files::is_written;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
 use crate::visible::shortened;
@@ -117,6 +118,15 @@ impl<'a> Reader<'a> {
                 _ => {}
             },
             "host" => facts.hosts.push(fields.text()?),
+            "other-host" => {
+                let known = facts.endpoint_elsewhere.len() < MOST_HOSTS;
+                facts.endpoint_elsewhere.extend(fields.word()?.parse::<IpAddr>().ok().filter(|_| known));
+            }
+            "other-command" => {
+                let command = fields.word()?;
+                let known = facts.other_commands.len() < MOST_COMMANDS && command.starts_with("/usr/local/bin/");
+                facts.other_commands.extend(known.then(|| command.to_owned()));
+            }
             "nameserver" => facts.nameservers.push(fields.text()?),
             "own-resolv-conf" => drop(facts.own_nameservers.get_or_insert_default()),
             "own-nameserver" => facts.own_nameservers.get_or_insert_default().push(fields.text()?),
@@ -225,8 +235,7 @@ impl<'a> Reader<'a> {
             "joined" => facts.kubernetes.joined = true,
             "joined-at" => facts.kubernetes.joined_at = Some(fields.number()?),
             "control-plane" => self.control_plane = true,
-            "damaged" => facts.kubernetes.damaged.push(fields.text()?),
-            "missing" => facts.kubernetes.missing.push(fields.text()?),
+            "damaged" | "missing" => self.file(fields)?,
             "etcd-data" => facts.kubernetes.etcd_data = true,
             "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
             "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
@@ -280,6 +289,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A file that is damaged or missing, if it is one that kubeadm or kubelet writes: another one is its owner's, whatever the machine says.
+    fn file(&mut self, mut fields: Fields<'a>) -> Result<(), String> {
+        let file = fields.word()?;
+        let kubernetes = &mut self.facts.kubernetes;
+        if fields.key == "damaged" && is_written(file, self.control_plane) {
+            kubernetes.damaged.push(file.to_owned());
+        }
+        // etcd writes its data itself.
+        let data = || self.control_plane && file.strip_prefix(path::ETCD) == Some("/member");
+        if fields.key == "missing" && (is_written(file, self.control_plane) || data()) {
+            kubernetes.missing.push(file.to_owned());
+        }
+        Ok(())
+    }
+
     fn kubernetes(&mut self, mut fields: Fields<'a>) -> Result<(), String> {
         let kubernetes = &mut self.facts.kubernetes;
         match fields.key {
@@ -297,6 +321,9 @@ impl<'a> Reader<'a> {
             key => {
                 let path = fields.word()?;
                 let text = fields.word()?;
+                if !is_written(path, self.control_plane) {
+                    return Ok(());
+                }
                 let certificate =
                     if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
                 let Some(certificate) = certificate else {
@@ -371,6 +398,11 @@ impl<'a> Reader<'a> {
 fn is_disk_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
+
+/// Addresses that are read of those that /etc/hosts gives the endpoint.
+const MOST_HOSTS: usize = 8;
+/// Files that are read of those that are called as hostler's programs: more than there are programs.
+const MOST_COMMANDS: usize = 64;
 
 /// A machine with more disks below its system, or more partitions on one of them, is not believed.
 const MOST_PARTS: usize = 128;

@@ -84,6 +84,8 @@ pub(super) fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, 
 fn by_hand(inventory: &Inventory, problem: &Problem) -> Option<Hint> {
     Some(match problem {
         Problem::AddOnDown { namespace, .. } => Hint::LookAtPods { namespace },
+        // `remove` takes names that a machine can have.
+        Problem::NodeLeft { node } if MachineName::new(node).is_some() => Hint::Run(Command::Remove { node: node.clone(), dead: true }),
         Problem::MembersUnknown => look_at_etcd(inventory.only_control_plane()),
         Problem::MemberUnhealthy { member, .. } | Problem::Learner { member } => {
             look_at_etcd(inventory.control_planes().map(|(name, _)| name).find(|name| name.as_str() == member))

@@ -31,6 +31,10 @@ pub enum Problem {
         node: String,
         message: String,
     },
+    /// A node of no machine in the inventory, which is not Ready.
+    NodeLeft {
+        node: String,
+    },
     Cordoned {
         node: String,
     },
@@ -151,6 +155,7 @@ impl fmt::Display for Problem {
             Problem::ApiDown { reason } => write!(f, "no API server answers: {reason}"),
             Problem::NotANode { machine } => write!(f, "{machine} is not a node of the cluster"),
             Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
+            Problem::NodeLeft { node } => write!(f, "node {node} is not Ready, and not in the inventory"),
             Problem::Cordoned { node } => write!(f, "node {node} is cordoned: no new pods are scheduled on it"),
             Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
             Problem::NotCompared => f.write_str("the machines were not compared with the inventory"),

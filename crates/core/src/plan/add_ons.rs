@@ -1,6 +1,7 @@
 //! What the cluster runs of its own: flannel, kube-proxy, CoreDNS. Compared is what the API server has, not what was applied once.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns
 use crate::digest::sha256;
 use crate::document::Document;
 use crate::facts::{AddOns, ClusterFacts, LiveObject, content_of, has, object_key};
-use crate::inventory::{Cni, MachineName};
+use crate::inventory::{Cni, Inventory, MachineName};
 use crate::manifest::Component;
 use crate::protocol::{configmap, films, namespaces};
 use crate::record::Record;
@@ -54,19 +55,22 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
     let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
     let manifest = flannel_manifest(&pod_subnet, backend, image)?;
     let sha256 = sha256(manifest.as_bytes());
-    let (machine, reason, needs) = match (init, planner.api_via) {
-        (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
+    let narrowed = planner.api_via.and_then(|via| lacks_nodes(via.cluster, namespaces::FLANNEL, "kube-flannel-ds"));
+    let replace = narrowed.is_some();
+    let (machine, reason, needs): (_, Cow<str>, _) = match (init, planner.api_via) {
+        (Some((machine, step)), _) => (machine.clone(), "pods have no network yet".into(), vec![Need::Step(step.clone())]),
         (None, Some(ApiVia { machine: api_via, cluster, .. })) => {
             let reason = match differs(&cluster.add_ons, &manifest)? {
                 Some(Difference::Gone) if cluster.record.contains_key(&Record::Flannel) => {
-                    "some of flannel's objects are missing from the cluster"
+                    "some of flannel's objects are missing from the cluster".into()
                 }
-                Some(Difference::Gone) => "pods have no network yet",
+                Some(Difference::Gone) => "pods have no network yet".into(),
                 // A network that is there and not as it should be is `up`'s.
                 _ if planner.only.is_some() => return Ok(()),
-                None if runs_nowhere(cluster, namespaces::FLANNEL, "kube-flannel-ds") => "flannel's DaemonSet matches no node",
+                None if narrowed.is_some_and(|(pods, _)| pods == 0) => "flannel's DaemonSet matches no node".into(),
+                None if let Some((pods, nodes)) = narrowed => format!("flannel's DaemonSet matches only {pods} of {nodes} nodes").into(),
                 None if cluster.record.get(&Record::Flannel) == Some(&sha256) => return Ok(()),
-                _ => "flannel in the cluster differs from the desired manifest",
+                _ => "flannel in the cluster differs from the desired manifest".into(),
             };
             (api_via.clone(), reason, vec![])
         }
@@ -76,7 +80,7 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
     if planner.api_via.is_some_and(|via| refuse_ending(planner, &via.cluster.add_ons, namespaces::FLANNEL)) {
         return Ok(());
     }
-    planner.step(StepKind::Flannel.of(&machine), &machine, reason, ApplyFlannel { manifest, sha256 }, needs);
+    planner.step(StepKind::Flannel.of(&machine), &machine, reason, ApplyFlannel { manifest, sha256, replace }, needs);
     Ok(())
 }
 
@@ -196,6 +200,9 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ if is_gone(add_ons, &COREDNS) => "some of CoreDNS's objects are missing from the cluster",
         // What is there and not as it should be is `up`'s.
         _ if planner.only.is_some() => return Ok(()),
+        _ if !has_dns_address(planner.inventory, add_ons) => {
+            "the Service of CoreDNS does not have the address that pods ask, so DNS names do not resolve"
+        }
         _ if !leads_to_coredns(add_ons) => "the Service of CoreDNS does not route to CoreDNS, so DNS names do not resolve",
         Some(live) if live.desired == 0 => "CoreDNS is scaled to 0 replicas, so DNS names do not resolve",
         Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs a different image than the bundle's",
@@ -203,7 +210,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
     };
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(()) };
     let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, api_via, machine)?;
-    planner.step(StepKind::CoreDns.of(api_via), api_via, reason, RestoreCoreDns { config }, []);
+    planner.step(StepKind::CoreDns.of(api_via), api_via, reason, RestoreCoreDns { config, address: dns_address(planner.inventory) }, []);
     Ok(())
 }
 
@@ -222,14 +229,25 @@ pub fn kube_proxy_differs(planner: &Planner, cluster: &ClusterFacts, document: &
     if planner.only.is_some() {
         return Ok(None);
     }
-    if runs_nowhere(cluster, namespaces::SYSTEM, "kube-proxy") {
-        return Ok(Some("kube-proxy's DaemonSet matches no node".into()));
+    match kube_proxy_lacks_nodes(cluster) {
+        Some((0, _)) => return Ok(Some("kube-proxy's DaemonSet matches no node".into())),
+        Some((pods, nodes)) => return Ok(Some(format!("kube-proxy's DaemonSet matches only {pods} of {nodes} nodes").into())),
+        None => {}
     }
     let wanted: Value = serde_yaml::from_str(document).context("KubeProxyConfiguration is not valid YAML")?;
-    let live = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").and_then(|map| map.content.get("config.conf")?.as_str());
-    let live: Value = live.and_then(|text| serde_yaml::from_str(text).ok()).unwrap_or_default();
-    if !has(&live, &wanted) {
+    let map = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").map(|live| &live.content);
+    let read = |key: &str| -> Value {
+        let text = map.and_then(|map| map.get(key)?.as_str());
+        text.and_then(|text| serde_yaml::from_str(text).ok()).unwrap_or_default()
+    };
+    if !has(&read("config.conf"), &wanted) {
         return Ok(Some("KubeProxyConfiguration in the cluster differs from the inventory".into()));
+    }
+    let server = format!("https://{}", documents::endpoint(planner.inventory));
+    let clusters = read("kubeconfig.conf").get("clusters").and_then(Value::as_array).cloned().unwrap_or_default();
+    let asks = |cluster: &Value| cluster.pointer("/cluster/server").and_then(Value::as_str) == Some(&server);
+    if clusters.is_empty() || !clusters.iter().all(asks) {
+        return Ok(Some("kube-proxy's kubeconfig in the cluster does not lead to the cluster's API server".into()));
     }
     let image = planner.manifests.image(Component::KubeProxy).map(|image| image.reference.as_str());
     let daemon_set = add_ons.get("DaemonSet", namespaces::SYSTEM, "kube-proxy");
@@ -253,9 +271,38 @@ pub fn document_differs(planner: &Planner, add_ons: &AddOns, document: Document,
     Ok((!has(&live, &wanted)).then(|| format!("{} in the cluster differs from the inventory", document.kind()).into()))
 }
 
+/// The address of the cluster's DNS, as kubeadm and kubelet reckon it: the tenth of the Services'.
+pub fn dns_address(inventory: &Inventory) -> IpAddr {
+    match inventory.cluster.service_subnet.network() {
+        IpAddr::V4(first) => Ipv4Addr::from(u32::from(first).wrapping_add(10)).into(),
+        IpAddr::V6(first) => Ipv6Addr::from(u128::from(first).wrapping_add(10)).into(),
+    }
+}
+
+fn dns_service(add_ons: &AddOns) -> Option<&Value> {
+    add_ons.get("Service", namespaces::SYSTEM, "kube-dns").map(|live| &live.content)
+}
+
+/// Whether the Service of CoreDNS has the address that kubelets tell pods.
+fn has_dns_address(inventory: &Inventory, add_ons: &AddOns) -> bool {
+    let address = dns_service(add_ons).and_then(|service| service.get("clusterIP")?.as_str()?.parse::<IpAddr>().ok());
+    address == Some(dns_address(inventory))
+}
+
+/// Whether what pods ask the Service arrives where CoreDNS listens.
 fn leads_to_coredns(add_ons: &AddOns) -> bool {
-    let service = add_ons.get("Service", namespaces::SYSTEM, "kube-dns");
-    service.is_some_and(|live| has(&live.content, &json!({ "selector": { "k8s-app": "kube-dns" } })))
+    let Some(service) = dns_service(add_ons) else { return false };
+    let ports = service.get("ports").and_then(Value::as_array);
+    // A Corefile of one's own may have it listen elsewhere, and the Service lead there.
+    let elsewhere = add_ons.get("ConfigMap", namespaces::SYSTEM, "coredns").is_some_and(|map| {
+        let corefile = map.content.get("Corefile").and_then(Value::as_str).unwrap_or_default();
+        !corefile.split([' ', '\n', '\t', ',', '{']).any(|word| word.ends_with(":53"))
+    });
+    let arrives = |target: Option<&Value>| elsewhere || target.is_none_or(|target| target.is_string() || *target == json!(53));
+    let listens = |protocol: &str| {
+        ports.into_iter().flatten().any(|port| has(port, &json!({ "port": 53, "protocol": protocol })) && arrives(port.get("targetPort")))
+    };
+    service.get("selector") == Some(&json!({ "k8s-app": "kube-dns" })) && listens("UDP") && listens("TCP")
 }
 
 /// Those of the add-ons that should have pods, and have none that is ready. What is missing altogether is another matter.
@@ -265,9 +312,20 @@ pub fn down(add_ons: &AddOns) -> Vec<&'static str> {
     down.map(|(name, ..)| name).collect()
 }
 
-/// Whether a DaemonSet is there that is to have no pod, although there are nodes.
-fn runs_nowhere(cluster: &ClusterFacts, namespace: &str, name: &str) -> bool {
-    !cluster.nodes.is_empty() && cluster.add_ons.get("DaemonSet", namespace, name).is_some_and(|live| live.desired == 0)
+/// The label by which nodes tell their operating system, and what these DaemonSets run on.
+const OS: (&str, &str) = ("kubernetes.io/os", "linux");
+
+/// How many pods a DaemonSet is to have, and how many nodes there are, where it should have one on each and is to have fewer: someone narrowed
+/// what it selects. A node that is new or not Ready counts as any other, since these DaemonSets tolerate all that keeps others off it.
+fn lacks_nodes(cluster: &ClusterFacts, namespace: &str, name: &str) -> Option<(u64, u64)> {
+    let live = cluster.add_ons.get("DaemonSet", namespace, name)?;
+    let nodes = cluster.nodes.values().filter(|node| node.labels.get(OS.0).is_none_or(|os| os == OS.1)).count() as u64;
+    (live.desired < nodes).then_some((live.desired, nodes))
+}
+
+/// The same of kube-proxy's.
+pub fn kube_proxy_lacks_nodes(cluster: &ClusterFacts) -> Option<(u64, u64)> {
+    lacks_nodes(cluster, namespaces::SYSTEM, "kube-proxy")
 }
 
 fn is_gone(add_ons: &AddOns, objects: &[(&str, &str)]) -> bool {

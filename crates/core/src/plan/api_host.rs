@@ -7,6 +7,7 @@ use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::Why;
 use super::wanted;
+use crate::facts::Facts;
 use crate::inventory::{Endpoint, Machine, MachineName, default_endpoint};
 use crate::step::{StepId, StepKind};
 
@@ -34,12 +35,22 @@ fn comes(planner: &Planner, name: &MachineName) -> bool {
 
 /// hostler's lines of /etc/hosts for the machine, as they are to stay.
 pub fn hosts(planner: &Planner, name: &MachineName, machine: &Machine) -> Vec<String> {
-    let address = match &planner.inventory.cluster.endpoint {
+    wanted::hosts(planner.inventory, name, machine, address(planner))
+}
+
+/// The address that hostler gives the endpoint in /etc/hosts, if it does.
+fn address(planner: &Planner) -> Option<IpAddr> {
+    match &planner.inventory.cluster.endpoint {
         Endpoint::Name(_) => api_host(planner).map(|host| planner.inventory.machines[host.as_str()].address),
         Endpoint::Vip { address, .. } => Some(*address),
         Endpoint::External { .. } => None,
-    };
-    wanted::hosts(planner.inventory, name, machine, address)
+    }
+}
+
+/// Another address that the user's own lines of /etc/hosts give the endpoint, and the right one.
+pub fn elsewhere(planner: &Planner, facts: &Facts) -> Option<(IpAddr, IpAddr)> {
+    let right = address(planner)?;
+    facts.endpoint_elsewhere.iter().find(|found| **found != right).map(|found| (*found, right))
 }
 
 /// The lines by which the API host itself joins: through another control plane. `None` for every other machine.

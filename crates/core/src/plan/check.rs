@@ -13,7 +13,7 @@ use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::relied::reserves::{self, Shortage};
 use super::repair::{is_bootstrappable, is_repairable};
-use super::{silence, upgrade, version, wanted};
+use super::{api_host, silence, upgrade, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role, default_endpoint};
 use crate::protocol::{path, systemd};
@@ -109,6 +109,10 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::Reserves { reserved, has, needed }, Hint::LowerReserves);
     } else if facts.cgroup_v1 && rejects_cgroup_v1(planner.manifests.kubernetes(), kubelet) {
         planner.refuse(Some(name), Why::CgroupV1 { version: planner.manifests.kubernetes().to_owned() }, Hint::UseCgroupV2);
+    } else if let Some((found, address)) = api_host::elsewhere(planner, facts) {
+        let endpoint = planner.inventory.cluster.endpoint.host().to_owned();
+        let why = Why::HostsLine { endpoint: endpoint.clone(), found, address };
+        planner.refuse(Some(name), why, Hint::RemoveHostsLine { machine: name.clone(), endpoint, found });
     } else if let Some(path) = wanted::own_resolv_conf(planner.inventory).filter(|_| facts.own_nameservers.is_none()) {
         planner.refuse(Some(name), Why::NoResolvConf { path: path.to_owned() }, Hint::CreateResolvConf { path: path.to_owned() });
     }

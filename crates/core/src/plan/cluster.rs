@@ -124,7 +124,8 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
             // Nobody joins in a plan by which API servers come to verify kubelets' certificates.
             let begins = document == Document::Cluster && planner.verifies_kubelets && !cluster.verifies_kubelets;
             let needs = begins.then(|| StepKind::KubeletCertificates.of(api_via).if_planned());
-            planner.step(id.clone(), api_via, reason, UploadConfig { document, config, sha256: sum.clone() }, needs);
+            let replace = document == Document::KubeProxy && add_ons::kube_proxy_lacks_nodes(cluster).is_some();
+            planner.step(id.clone(), api_via, reason, UploadConfig { document, config, sha256: sum.clone(), replace }, needs);
         }
         sums.insert(document, (sum, id.if_planned()));
     }

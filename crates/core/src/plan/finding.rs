@@ -48,6 +48,7 @@ pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
             inspection.packages();
             inspection.disk();
             inspection.containerd();
+            inspection.commands();
             inspection.kubelet();
         }
     }
@@ -205,6 +206,15 @@ impl Inspection<'_> {
                 let (matters, then) = ("hostler replaces this file", "the old one is renamed and kept next to it");
                 self.find("another program's containerd configuration", replaced.join(", "), matters, then);
             }
+        }
+    }
+
+    /// Programs of others that are in the place of hostler's.
+    fn commands(&mut self) {
+        if self.planned(StepKind::Programs) && !self.facts.other_commands.is_empty() {
+            let place: Vec<&str> = self.facts.other_commands.iter().map(String::as_str).collect();
+            let (matters, then) = ("hostler replaces this file", "the old one is renamed and kept next to it");
+            self.find("another program of the same name", place.join(", "), matters, then);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What to do instead of what was refused, or about what is wrong: as values, so that what they name can be tried.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
@@ -84,6 +85,11 @@ pub enum Hint {
     /// In KubeletConfiguration.
     LowerReserves,
     UseCgroupV2,
+    RemoveHostsLine {
+        machine: MachineName,
+        endpoint: String,
+        found: IpAddr,
+    },
     CreateResolvConf {
         path: String,
     },

@@ -254,11 +254,26 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest
 
 /// The endpoint's moving address. One control plane after the other, so that somebody always holds it.
 fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
-    let files = wanted::vip_files(planner.inventory, name, machine)?;
-    if files.is_empty() || planner.endpoint_refused() {
+    if planner.endpoint_refused() {
         return Ok(());
     }
+    let files = wanted::vip_files(planner.inventory, name, machine)?;
     let at = StepKind::Vip.of(name);
+    if files.is_empty() {
+        // A machine on which the cluster's name still leads there must not lose the cluster: first all have their new entries.
+        let known = planner.only.is_none()
+            && planner.unreachable.is_empty()
+            && planner.machines().all(|(other, _)| planner.usable(other).is_some())
+            && (planner.api_via.is_some() || !planner.joined(name));
+        if known && facts.units.contains_key(wanted::VIP_UNIT) {
+            let needs: Vec<Need> = planner.machines().map(|(other, _)| StepKind::Hosts.of(other).if_planned()).collect();
+            let action = DropUnit { unit: wanted::VIP_UNIT.to_owned(), files: wanted::vip_paths()? };
+            let reason =
+                if machine.role == Role::ControlPlane { "the inventory no longer has a VIP" } else { "the VIP is configured on a worker" };
+            planner.step(at, name, reason, action, needs);
+        }
+        return Ok(());
+    }
     let needs = [StepKind::Packages.of(name).if_planned()];
     let unit = facts.units.get(wanted::VIP_UNIT).cloned().unwrap_or_default();
     let changed = files.iter().find(|file| differs(facts, file));

@@ -85,6 +85,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     join::plan(&mut planner)?;
     kubelets::plan(&mut planner);
     cluster::plan(&mut planner)?;
+    repair::kubelet_servers(&mut planner);
     verify::plan(&mut planner)?;
     upgrade::end_left(&mut planner);
     pod_network::plan(&mut planner);

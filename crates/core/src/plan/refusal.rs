@@ -93,6 +93,12 @@ pub enum Why {
         /// What the cluster's own pods need of it; empty if that makes no difference.
         needed: String,
     },
+    /// A line of the user's in /etc/hosts gives the cluster's endpoint another address than hostler's.
+    HostsLine {
+        endpoint: String,
+        found: IpAddr,
+        address: IpAddr,
+    },
     /// The file with nameservers for pods, as the inventory names it.
     NoResolvConf {
         path: String,
@@ -347,6 +353,7 @@ impl Why {
             Why::Port { .. } => "port",
             Why::CgroupV1 { .. } => "cgroup-v1",
             Why::Reserves { .. } => "reserves",
+            Why::HostsLine { .. } => "hosts-line",
             Why::NoResolvConf { .. } => "no-resolv-conf",
             Why::Damaged { .. } => "damaged",
             Why::Missing { .. } => "missing",

@@ -1,62 +1,36 @@
 //! A control plane of which files are missing or truncated, or whose certificates have expired: kubeadm writes them again from what is there.
 //! Absent is not never-there: nothing is wiped.
 
+use std::net::SocketAddr;
+
 use anyhow::Result;
 
 use super::check::is_of_another;
 use super::cluster::runs;
 use super::documents;
 use super::planner::{Planner, interrupted};
-use crate::action::kubeadm::RepairControlPlane;
+use crate::action::kubeadm::{RepairControlPlane, SetKubeletServer};
 use crate::digest::sha256;
-use crate::facts::{Facts, KUBELET_CLIENT, KubernetesFacts};
+use crate::facts::{Facts, KUBELET_CLIENT, KubernetesFacts, certificate_name};
 use crate::inventory::{Machine, MachineName, Role};
-use crate::protocol::{archive, path};
+use crate::kubeadm_files::{self, is_made};
+use crate::protocol::{path, port};
 use crate::record::Applied;
 use crate::static_pod::StaticPod;
 use crate::step::StepKind;
 use crate::words::{and, are};
 
-/// Certificates and keys, below the folder of kubeadm's PKI, that kubeadm makes from the cluster's own.
-const MADE: [&str; 14] = [
-    "apiserver.crt",
-    "apiserver.key",
-    "apiserver-kubelet-client.crt",
-    "apiserver-kubelet-client.key",
-    "front-proxy-client.crt",
-    "front-proxy-client.key",
-    "apiserver-etcd-client.crt",
-    "apiserver-etcd-client.key",
-    "etcd/server.crt",
-    "etcd/server.key",
-    "etcd/peer.crt",
-    "etcd/peer.key",
-    "etcd/healthcheck-client.crt",
-    "etcd/healthcheck-client.key",
-];
-
-/// All certificates and keys of a control plane.
-pub fn pki() -> Vec<&'static str> {
-    archive::PKI.into_iter().chain(MADE).collect()
-}
-
-/// Whether kubeadm can write the missing file again: all but etcd's data, and what the whole cluster trusts.
-pub fn is_made(file: &str) -> bool {
-    let trusted = archive::PKI.iter().any(|name| file == format!("{}/{name}", path::PKI));
-    !trusted && !file.starts_with(path::ETCD)
-}
-
 /// Certificates of kubeadm's and kubelet's that have expired, and that kubeadm or a bootstrap renews; for its serving certificate kubelet asks by
-/// itself.
+/// itself. On a worker, kubeadm made none.
 pub fn expired(facts: &Facts) -> Vec<String> {
-    let signed = |name: &str| is_renewable(name) || name == KUBELET_CLIENT;
+    let signed = |name: &str| name == KUBELET_CLIENT || facts.kubernetes.control_plane && is_renewable(name);
     let ended = facts.kubernetes.certificates.iter().filter(|(name, ends)| signed(name) && **ends < facts.clock);
     ended.map(|(name, _)| name.clone()).collect()
 }
 
 /// Whether kubeadm renews the certificate of this name: its own, without the CAs. kubelet has its own renewed by itself.
 pub fn is_renewable(certificate: &str) -> bool {
-    !certificate.ends_with("ca") && !certificate.starts_with("kubelet-")
+    kubeadm_files::renewed().any(|file| certificate_name(&file) == certificate)
 }
 
 /// Static pods whose manifests are not as kubeadm wrote them last on this machine, or of which nothing is on record.
@@ -144,6 +118,32 @@ pub fn is_bootstrappable(planner: &Planner, name: &MachineName, facts: &Facts) -
         && lacks().all(|file| is_bootstrapped(file))
         && !interrupted(facts)
         && !is_of_another(planner, facts)
+}
+
+/// kubelet asks the API server that its kubeconfig names. Where someone changed that, it goes on with the connection that it has, and loses the
+/// cluster with its next start.
+pub fn kubelet_servers(planner: &mut Planner) {
+    // Only the cluster itself says that it is at this endpoint.
+    if planner.api_via.is_none() || planner.endpoint_refused() {
+        return;
+    }
+    let named = format!("https://{}", documents::endpoint(planner.inventory));
+    for (name, machine) in planner.machines() {
+        let Some(facts) = planner.usable(name).filter(|_| planner.joined(name)) else { continue };
+        // A bootstrap writes the file again.
+        if is_of_another(planner, facts) || is_bootstrappable(planner, name, facts) {
+            continue;
+        }
+        // kubeadm has a control plane's kubelet ask the API server next to it.
+        let own = facts.kubernetes.control_plane.then(|| format!("https://{}", SocketAddr::new(machine.address, port::API)));
+        let found = facts.kubernetes.server.clone().filter(|found| *found != named && Some(found) != own.as_ref());
+        let Some(found) = found else { continue };
+        let server = own.unwrap_or_else(|| named.clone());
+        let reason = format!("{} names the API server {found}", path::KUBELET_KUBECONFIG);
+        // An API server may only then be valid for its address.
+        let before = [StepKind::Hosts, StepKind::RepairControlPlane, StepKind::RenewControlPlane].map(|kind| kind.of(name).if_planned());
+        planner.restart(StepKind::KubeletServer.of(name), name, reason, SetKubeletServer { server }, runs(name).chain(before));
+    }
 }
 
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {

@@ -10,12 +10,13 @@ use serde_json::json;
 use serde_yaml::Value;
 
 use super::relied::choices::RESOLV_CONF_KEY;
-use super::{add_ons, encoders, repair, workload};
+use super::{add_ons, encoders, workload};
 use crate::action::machine::{ImageName, Program};
 use crate::action::{File, SecretFile};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question, RenderNode};
 use crate::inventory::{Address, Cni, Endpoint, Inventory, Machine, MachineName, Notify, Role, Transcode};
+use crate::kubeadm_files;
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::share::Share;
@@ -117,6 +118,10 @@ pub fn images(inventory: &Inventory, manifest: &Manifest, name: &MachineName, ro
         .map(|image| ImageName { reference: image.reference.clone(), digest: image.digest.clone() })
         .collect()
 }
+
+/// What the programs of a bundle are called that get a link in /usr/local/bin.
+pub const COMMANDS: [&str; 11] =
+    ["containerd", "containerd-shim-runc-v2", "crictl", "ctr", "etcdctl", "etcdutl", "hostler", "kubeadm", "kubectl", "kubelet", "runc"];
 
 /// Programs for a machine of `role`, and the name of the set they make: the Kubernetes version and a hash of what is in it.
 pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
@@ -326,6 +331,15 @@ pub fn vip_files(inventory: &Inventory, name: &MachineName, machine: &Machine) -
     }))
 }
 
+/// Where [`vip_files`] are; the unit is the last.
+///
+/// # Errors
+/// As [`vip_files`].
+pub fn vip_paths() -> Result<Vec<String>> {
+    let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
+    Ok(vip_own_files(nothing)?.into_iter().map(|file| file.path).collect())
+}
+
 fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
     let script = |path: &str, name: &str| -> Result<File> {
         Ok(File { path: path.to_owned(), mode: "755".to_owned(), content: template::render(name, context.clone())? })
@@ -352,8 +366,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.push(films_spec(&[], 0)?.path);
     files.push(cloud_init_file()?.path);
     files.extend(StaticPod::ALL.map(StaticPod::manifest));
-    let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
-    files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
+    files.extend(vip_paths()?);
     files.extend(SNAPSHOT_FILES.iter().chain(SNAPSHOT_COPY_FILES).map(|path| (*path).to_owned()));
     files.extend(renewal_files()?.into_iter().map(|file| file.path));
     files.extend(NOTIFY_FILES.iter().map(|path| (*path).to_owned()));
@@ -368,7 +381,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
         fsync: Default::default(),
         workload: films.is_some(),
         static_pods: StaticPod::names().map(str::to_owned).to_vec(),
-        pki: repair::pki().into_iter().map(str::to_owned).collect(),
+        pki: kubeadm_files::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
         programs: PACKAGES
@@ -380,6 +393,8 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
             .collect(),
         modules: MODULES.into_iter().chain([VXLAN]).map(str::to_owned).collect(),
         resolv_conf: String::new(),
+        endpoint: String::new(),
+        commands: COMMANDS.iter().map(|command| (*command).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| *key).chain(SYSCTLS_AT_LEAST.iter().map(|(key, _)| *key)).map(str::to_owned).collect(),
         cluster_objects: add_ons::outside_of_namespaces()?,
         snapshots: snapshots.unwrap_or_default().to_owned(),

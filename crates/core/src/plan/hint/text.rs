@@ -82,6 +82,11 @@ impl fmt::Display for Hint {
                 "lower `kubeReserved`, `systemReserved`, `evictionHard` or `reservedSystemCPUs` in `kubeadm: {KubeletConfiguration: ...}` of \
                  the inventory: they apply to every machine",
             ),
+            Hint::RemoveHostsLine { machine, endpoint, found } => write!(
+                f,
+                "remove {endpoint} from the line of {found} in {} on {machine}, then run this command again: hostler writes its own line",
+                path::HOSTS
+            ),
             Hint::CreateResolvConf { path } => write!(
                 f,
                 "create {path} on the machine, with a line `nameserver ADDRESS` for a nameserver of your network, or remove `resolvConf` \

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Unchangeable, Why};
 use crate::inventory::Role;
+use crate::protocol::path;
 use crate::words::{and, are};
 
 impl fmt::Display for Why {
@@ -59,6 +60,9 @@ impl fmt::Display for Why {
             }
             Why::Reserves { reserved, has, needed } => {
                 write!(f, "the inventory reserves {reserved} of the machine's {has}, but the cluster's own pods need {needed}")
+            }
+            Why::HostsLine { endpoint, found, address } => {
+                write!(f, "a line in {} that is not hostler's gives {endpoint} the address {found}, but it must be {address}", path::HOSTS)
             }
             Why::NoResolvConf { path } => write!(f, "no pod would start: `resolvConf` in the inventory names {path}, which does not exist"),
             Why::Damaged { paths } => write!(f, "{} {} incomplete: the content was truncated or changed", and(paths), are(paths.len())),
