@@ -197,7 +197,7 @@ async fn objects(arguments: &Verify, found: &Snapshot, reporter: &Reporter) -> R
     let version = scratch::version(&archive)?;
     let bundle = match &arguments.bundle {
         Some(folder) => Some(Bundle::open(folder)?),
-        None => scratch::bundle_at_hand(&version),
+        None => scratch::bundle_at_hand(&version)?,
     };
     let Some(bundle) = bundle else {
         return Ok(Err(format!(

@@ -20,11 +20,14 @@ const MOST_BYTES: u64 = 16 << 20;
 /// # Errors
 /// The script does not end in time, or what it prints are no facts.
 pub async fn gather(snapshots: &str) -> Result<Facts> {
-    let question = Question { snapshots: snapshots.to_owned(), ..Question::default() };
-    let script = template::render("facts.sh", &question)?;
+    let script = script(snapshots)?;
     let output = tokio::time::timeout(LIMIT, output(script)).await;
     let output = output.with_context(|| format!("gathering the facts timed out after {} s", LIMIT.as_secs()))??;
     facts::parse(&output).context("the machine's facts can't be read")
+}
+
+fn script(snapshots: &str) -> Result<String> {
+    template::render("facts.sh", Question { snapshots: snapshots.to_owned(), ..Question::about_kubeadm() })
 }
 
 async fn output(script: String) -> Result<String> {
@@ -47,4 +50,20 @@ async fn output(script: String) -> Result<String> {
     let status = child.wait().await?;
     ensure!(status.success(), "the facts script ended with {status}: {}", last_output(&String::from_utf8_lossy(&errors)));
     Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_core::kubeadm_files;
+
+    use super::*;
+
+    /// What expires there is reported: a CA, which nothing renews, for one.
+    #[test]
+    fn every_certificate_of_a_control_plane_is_looked_at() {
+        let script = script("/var/backups/hostler").expect("it can be rendered");
+        for name in kubeadm_files::pki() {
+            assert!(script.contains(name), "{name}");
+        }
+    }
 }

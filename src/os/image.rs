@@ -2,7 +2,7 @@
 //! computer. It belongs to no machine yet.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -149,7 +149,9 @@ pub fn at_hand(release: &str) -> Result<Option<Image>> {
 /// `None`: it is not whole, or is being replaced.
 fn found(folder: PathBuf) -> Option<Image> {
     let held = user_file::regular(&folder.join(KNOWN)).ok()?;
-    held.try_lock_shared().ok()?;
+    if matches!(held.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
     let record = user_file::read(&folder.join(KNOWN), user_file::MOST_BYTES).ok()?;
     let Record { known, built, files } = serde_json::from_slice(&record).ok()?;
     let is_whole =
@@ -182,7 +184,8 @@ fn sizes(folder: &Path, within: &str, into: &mut BTreeMap<String, u64>) -> Resul
 /// The lock with which the image there may be replaced.
 fn replaceable(folder: &Path) -> Result<Option<File>> {
     let Ok(held) = user_file::regular(&folder.join(KNOWN)) else { return Ok(None) };
-    if held.try_lock().is_err() {
+    // Where a file system has no locks, nobody can say.
+    if matches!(held.try_lock(), Err(TryLockError::WouldBlock)) {
         let message = format!("another hostler process is using the image in {}", folder.display());
         return Err(Failure::new(ExitStatus::Usage, message, "run this again when it has ended").into());
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use self::folder::Folder;
 use crate::artifact::{Bundle, cached, own_arch};
-use crate::pins::pins_of;
+use crate::pins::{pins_of, versions};
 use crate::snapshot;
 
 /// For all of it; five seconds on an idle computer.
@@ -67,10 +67,15 @@ pub fn version(archive: &[u8]) -> Result<String> {
 }
 
 /// The bundle of this version for this computer, if it is in the cache.
-pub fn bundle_at_hand(version: &str) -> Option<Bundle> {
-    let pins = pins_of(Some(version)).ok()?;
-    let folder = cached(pins, own_arch()).ok().filter(|folder| folder.exists())?;
-    Bundle::open(&folder).ok()
+///
+/// # Errors
+/// The pins, or the bundle that is there, can't be read.
+pub fn bundle_at_hand(version: &str) -> Result<Option<Bundle>> {
+    if versions()?.known(version).is_none() {
+        return Ok(None);
+    }
+    let folder = cached(pins_of(Some(version))?, own_arch())?;
+    folder.exists().then(|| Bundle::open(&folder)).transpose()
 }
 
 /// Reads all objects of the snapshot `archive` with the programs of `bundle`.

@@ -1,9 +1,13 @@
-# What a rollback puts back, as it is before kubeadm's first change. What is there already is from before this upgrade was interrupted, unless that
-# upgrade came to its end (other programs are in use since), or was rolled back.
+# What a rollback puts back, as it is before kubeadm's first change. What is there already is from before this upgrade was interrupted, unless it was
+# rolled back, or is of an upgrade before (programs are in use that are neither those of then nor the new ones).
 kept={{ path.before_upgrade }}
 in_use=$(readlink {{ path.current }} | sed 's|^{{ path.current_begins }}||')
+rm -rf "$kept.hostler-old"
 if [ -e "$kept" ] && [ ! -e {{ path.applied }}/{{ mark.upgrade }} ]; then
-    if [ -e "$kept/back" ] || [ "$(cat "$kept/set")" != "$in_use" ]; then rm -rf "$kept"; fi
+    if [ -e "$kept/back" ] || { [ "$(cat "$kept/set")" != "$in_use" ] && [ "$in_use" != {{ set | quote }} ]; }; then
+        mv -T "$kept" "$kept.hostler-old"
+        rm -rf "$kept.hostler-old"
+    fi
 fi
 if [ ! -e "$kept" ]; then
     rm -rf "$kept.hostler-new"

@@ -1,2 +1,5 @@
 # Nothing is rolled back any more.
-rm -rf {{ path.before_upgrade }} {{ path.kubernetes }}/tmp/kubeadm-*
+kept={{ path.before_upgrade }}
+rm -rf "$kept.hostler-old"
+[ ! -e "$kept" ] || mv -T "$kept" "$kept.hostler-old"
+rm -rf "$kept.hostler-old" {{ path.kubernetes }}/tmp/kubeadm-*

@@ -54,7 +54,8 @@ says "$newest"
 
 row "etcd and an API server read every object of it, without root, and leave nothing"
 before=$(ls -A /dev/shm)
-as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/nobody" HOSTLER_CACHE="$work/nobody/cache")
+as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_CONFIG_HOME -u XDG_STATE_HOME -u XDG_DATA_HOME HOME="$work/nobody"
+    HOSTLER_CACHE="$work/nobody/cache")
 mkdir -p "$work/nobody/cache"
 cp "$newest" "$work/nobody/home.tar.gz"
 ln -s /var/cache/hostler/bundles "$work/nobody/cache/bundles"

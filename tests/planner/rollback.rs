@@ -245,11 +245,11 @@ pub type Kept = (BTreeMap<Applied, String>, Option<ClusterFacts>);
 
 impl World {
     /// What an upgrade of a control plane does first.
-    pub fn keep_before_upgrade(&mut self, name: &MachineName, etcd: bool) {
+    pub fn keep_before_upgrade(&mut self, name: &MachineName, etcd: bool, new: &str) {
         let Some(facts) = self.machines.get_mut(name) else { return };
         let set = facts.links.get(wanted::CURRENT).and_then(|link| link.strip_prefix(path::CURRENT_BEGINS)).unwrap_or_default().to_owned();
         if !facts.in_progress.contains(&InProgress::Upgrade) {
-            facts.before_upgrade.take_if(|kept| kept.back || kept.set != set);
+            facts.before_upgrade.take_if(|kept| kept.back || kept.set != set && set != new);
         }
         if facts.before_upgrade.is_none() {
             self.kept.insert(name.clone(), (facts.applied.clone(), self.cluster.clone()));

@@ -254,7 +254,7 @@ impl World {
     /// The programs of that version are not there.
     pub fn upgrade_control_plane(&mut self, name: &MachineName, action: &UpgradeControlPlane) -> Result<(), String> {
         let UpgradeControlPlane { version, first, set, sha256, alone, .. } = action;
-        self.keep_before_upgrade(name, *alone);
+        self.keep_before_upgrade(name, *alone, set);
         let facts = self.machines.entry(name.clone()).or_default();
         if !facts.sets.contains(set) {
             return Err("its kubeadm is not there".to_owned());

@@ -474,6 +474,10 @@ impl World {
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
                 facts.in_progress.insert(InProgress::Programs);
             }
+            Action::SetKubeletServer(SetKubeletServer { server }) => {
+                facts.kubernetes.server = Some(server.clone());
+                facts.in_progress.insert(InProgress::Kubelet);
+            }
             // It may be cut before or after the machine has gone down.
             Action::Reboot(Reboot { if_upgraded: true, .. }) if !self.upgraded_packages.contains(&step.machine) => {}
             Action::Reboot(_) => {
@@ -489,7 +493,7 @@ impl World {
             Action::Reinstall(_) => restart(facts),
             Action::PowerOff(_) | Action::Erase(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
             Action::UpgradeControlPlane(action) => {
-                self.keep_before_upgrade(&step.machine, action.alone);
+                self.keep_before_upgrade(&step.machine, action.alone, &action.set);
                 self.machines.entry(step.machine.clone()).or_default().in_progress.insert(InProgress::Upgrade);
             }
             Action::RollBackControlPlane(RollBackControlPlane { etcd, .. }) => {

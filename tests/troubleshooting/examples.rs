@@ -186,7 +186,7 @@ examples! {
             endpoint: "api.home.internal".to_owned(),
             found: [192, 168, 1, 99].into(),
         },
-        "the name was entered by hand, for another cluster or an earlier control plane: the first line that has a name counts"
+        "the name was entered by hand, for another cluster or an earlier control plane: some programs use the first line that has a name"
     )],
     Why::NoResolvConf { .. } => [(
         Why::NoResolvConf { path: "/etc/resolv.pods".to_owned() },

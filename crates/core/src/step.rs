@@ -96,7 +96,7 @@ pub enum StepKind {
     UpgradeNode,
     /// Packages of the operating system.
     UpgradePackages,
-    /// The cluster remembers that they are upgraded, so that an interrupted run only restarts the machine.
+    /// The cluster remembers that they are upgraded: a machine that is restarted after that is done.
     RecordPackages,
     /// The machine itself.
     Reboot,

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::arch::Arch;
 use crate::inventory::{MachineName, Taint};
+use crate::kubeadm_files;
 use crate::record::{Applied, InProgress, Record};
+use crate::static_pod::StaticPod;
 use crate::version::three_numbers;
 
 mod add_ons;
@@ -154,7 +156,7 @@ pub struct Facts {
     pub sets: BTreeSet<String>,
     /// Lines of hostler's block in /etc/hosts.
     pub hosts: Vec<String>,
-    /// Addresses that other lines of it give the cluster's endpoint: the first that names it wins.
+    /// Addresses that other lines of it give the cluster's endpoint. Some programs take the first line, others all of them.
     pub endpoint_elsewhere: BTreeSet<IpAddr>,
     /// Files in /usr/local/bin that are called as programs of hostler's, and are someone else's.
     pub other_commands: BTreeSet<String>,
@@ -566,7 +568,7 @@ pub struct Question {
     pub keep: Vec<String>,
     /// A file with nameservers beside the machine's own; empty: none.
     pub resolv_conf: String,
-    /// The host of the cluster's endpoint, as /etc/hosts may name it; empty: it is no name.
+    /// The host of the cluster's endpoint, in lower case, as /etc/hosts may name it; empty: nothing is looked for.
     pub endpoint: String,
     /// What hostler's programs are called.
     pub commands: Vec<String>,
@@ -574,6 +576,17 @@ pub struct Question {
     pub shares: Vec<String>,
     pub uid: u32,
     pub gid: u32,
+}
+
+impl Question {
+    /// Without these names, nothing of what kubeadm writes on a control plane is looked at: neither whether it is whole, nor when it expires.
+    pub fn about_kubeadm() -> Question {
+        Question {
+            static_pods: StaticPod::names().map(str::to_owned).to_vec(),
+            pki: kubeadm_files::pki().into_iter().map(str::to_owned).collect(),
+            ..Question::default()
+        }
+    }
 }
 
 impl Question {

@@ -155,8 +155,9 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
             let host_text = Text { text: host, place: text.place };
             match address {
                 Some(_) => drop(subnet::address(host_text, "external: 192.168.1.10:6443", "a load balancer", subnet::CERTIFIED, problems)?),
-                None if is_one_machine(&host.to_ascii_lowercase(), &machines.names) => {
-                    let message = format!("`{}` {ONE_MACHINE}", shown(host));
+                // A machine's name may lead elsewhere for whoever asks the user's DNS.
+                None if is_whoever_asks(&host.to_ascii_lowercase()) => {
+                    let message = format!("`{}` is each machine itself: other machines can't reach the API server by it", shown(host));
                     problems.add(text.place, message, "external: api.example.org:6443");
                     return None;
                 }
@@ -186,8 +187,11 @@ fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut P
         ("has a port: write a load balancer as in the example, or a name without a port", format!("endpoint: {{ external: \"{word}\" }}"))
     } else if !name::is_host(text.text) {
         ("is not a valid DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
-    } else if is_one_machine(text.text, machines) {
-        (ONE_MACHINE, "endpoint: api.ponies.internal".to_owned())
+    } else if machines.contains_key(text.text) || is_whoever_asks(text.text) {
+        (
+            "names a single machine: choose another name, because the endpoint may move to another machine",
+            "endpoint: api.ponies.internal".to_owned(),
+        )
     } else {
         return Some(text.text.to_owned());
     };
@@ -195,11 +199,9 @@ fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut P
     None
 }
 
-const ONE_MACHINE: &str = "names a single machine: choose another name, because the endpoint may move to another machine";
-
-/// Whether an endpoint of this name would be one machine for ever, or whoever asks: the endpoint of a cluster can't be changed.
-fn is_one_machine(name: &str, machines: &HashMap<String, Place>) -> bool {
-    machines.contains_key(name) || ["localhost", "ip6-localhost", "ip6-loopback"].contains(&name)
+/// Whether each machine has the name for itself.
+fn is_whoever_asks(name: &str) -> bool {
+    ["localhost", "ip6-localhost", "ip6-loopback"].contains(&name)
 }
 
 /// A nearby address that no machine has, for an example.

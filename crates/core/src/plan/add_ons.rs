@@ -15,7 +15,7 @@ use super::{admins, documents};
 use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns, RestoreRoles};
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{AddOns, ClusterFacts, LiveObject, content_of, has, object_key};
+use crate::facts::{AddOns, ClusterFacts, LiveObject, NodeFact, content_of, has, object_key};
 use crate::inventory::{Cni, Inventory, MachineName};
 use crate::manifest::Component;
 use crate::protocol::{configmap, films, namespaces};
@@ -316,10 +316,12 @@ pub fn down(add_ons: &AddOns) -> Vec<&'static str> {
 const OS: (&str, &str) = ("kubernetes.io/os", "linux");
 
 /// How many pods a DaemonSet is to have, and how many nodes there are, where it should have one on each and is to have fewer: someone narrowed
-/// what it selects. A node that is new or not Ready counts as any other, since these DaemonSets tolerate all that keeps others off it.
+/// what it selects. A node that is not Ready counts as any other, since these DaemonSets tolerate all that keeps others off it; one that has just
+/// registered does not, as nobody may have seen it.
 fn lacks_nodes(cluster: &ClusterFacts, namespace: &str, name: &str) -> Option<(u64, u64)> {
     let live = cluster.add_ons.get("DaemonSet", namespace, name)?;
-    let nodes = cluster.nodes.values().filter(|node| node.labels.get(OS.0).is_none_or(|os| os == OS.1)).count() as u64;
+    let is_new = |node: &NodeFact| !node.ready && node.pod_cidr.is_empty();
+    let nodes = cluster.nodes.values().filter(|node| !is_new(node) && node.labels.get(OS.0).is_none_or(|os| os == OS.1)).count() as u64;
     (live.desired < nodes).then_some((live.desired, nodes))
 }
 

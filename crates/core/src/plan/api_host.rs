@@ -50,7 +50,9 @@ fn address(planner: &Planner) -> Option<IpAddr> {
 /// Another address that the user's own lines of /etc/hosts give the endpoint, and the right one.
 pub fn elsewhere(planner: &Planner, facts: &Facts) -> Option<(IpAddr, IpAddr)> {
     let right = address(planner)?;
-    facts.endpoint_elsewhere.iter().find(|found| **found != right).map(|found| (*found, right))
+    // A control plane's own address leads to its own API server: Debian's installer writes 127.0.1.1 for a machine's name.
+    let own = |found: &IpAddr| facts.kubernetes.control_plane && (found.is_loopback() || facts.addresses.contains(&found.to_string()));
+    facts.endpoint_elsewhere.iter().find(|found| **found != right && !own(found)).map(|found| (*found, right))
 }
 
 /// The lines by which the API host itself joins: through another control plane. `None` for every other machine.

@@ -264,13 +264,16 @@ fn rejects_cgroup_v1(version: &str, kubelet: &serde_yaml::Value) -> bool {
     fails.unwrap_or(numbers(version).is_some_and(|version| version >= [1, 35, 0]))
 }
 
-/// How many MiB of disk the machine needs, where it has less. An upgrade brings all programs and images once more.
+/// How many MiB of disk the machine needs, where it has less. An upgrade brings all programs and images once more; once one of both is there, it has
+/// begun, and what it began must come to its end.
 fn no_room(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<u64> {
-    let has_programs = match planner.upgrades {
-        true => facts.sets.contains(&upgrade::set_of(planner, name)),
+    let begun =
+        |version: &str| facts.sets.contains(&upgrade::set_of(planner, name)) || facts.images.keys().any(|image| image.ends_with(version));
+    let has_some = match planner.upgrades {
+        true => facts.before_upgrade.is_some() || begun(&format!(":v{}", planner.manifests.kubernetes())),
         false => wanted::version_in_use(facts).is_some() || facts.kubernetes.joined,
     };
-    let least = if has_programs { NO_DISK } else { NEW_DISK };
+    let least = if has_some { NO_DISK } else { NEW_DISK };
     (facts.disk_size > 0 && facts.disk_free / 1024 < least).then_some(least)
 }
 

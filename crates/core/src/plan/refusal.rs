@@ -82,11 +82,11 @@ pub enum Why {
         port: u16,
         by: String,
     },
-    /// Of the machine, for itself and kubelet: more than it has.
     /// kubelet of this version does not start there.
     CgroupV1 {
         version: String,
     },
+    /// Of the machine, for itself and kubelet: more than it has.
     Reserves {
         reserved: String,
         has: String,

@@ -50,6 +50,8 @@ pub fn plan(mut planner: Planner, continues: bool) -> Result<Plan> {
     // It is put back.
     planner.keep_refusals(|why| match why {
         Why::Missing { paths } | Why::Damaged { paths } => !paths.iter().all(|path| is_put_back(path)),
+        // It concerns who joins.
+        Why::HostsLine { .. } => false,
         _ => true,
     });
     let begun = begun(&planner);

@@ -128,8 +128,11 @@ pub(super) fn end_left(planner: &mut Planner) {
     if !over || !kept.iter().all(|(name, _)| planner.trusted.answers(name)) {
         return;
     }
-    let back = kept.iter().any(|(_, kept)| kept.version() == Some(is));
-    let reason = if back { "the rollback is complete" } else { "the upgrade is complete" };
+    let reason = match kept.iter().any(|(_, kept)| kept.version() == Some(is)) {
+        true if kept.iter().any(|(_, kept)| kept.back) => "the rollback is complete",
+        true => "the upgrade changed nothing",
+        false => "the upgrade is complete",
+    };
     end(planner, reason, kept.into_iter().map(|(name, _)| name), Vec::new());
 }
 

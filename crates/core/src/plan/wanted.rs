@@ -16,7 +16,6 @@ use crate::action::{File, SecretFile};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question, RenderNode};
 use crate::inventory::{Address, Cni, Endpoint, Inventory, Machine, MachineName, Notify, Role, Transcode};
-use crate::kubeadm_files;
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::share::Share;
@@ -380,8 +379,6 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
         system: false,
         fsync: Default::default(),
         workload: films.is_some(),
-        static_pods: StaticPod::names().map(str::to_owned).to_vec(),
-        pki: kubeadm_files::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
         programs: PACKAGES
@@ -402,6 +399,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
         shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),
         uid: films.map_or(0, |films| films.owner.uid),
         gid: films.map_or(0, |films| films.owner.gid),
+        ..Question::about_kubeadm()
     })
 }
 
