@@ -501,3 +501,26 @@ pub fn notify_files(inventory: &Inventory, notify: &Notify, name: &MachineName) 
 fn file(path: &str, content: String) -> File {
     File { path: path.to_owned(), mode: "644".to_owned(), content }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Arch;
+    use crate::pins::{Contents, shipped};
+
+    /// What replaces a program of the user's in /usr/local/bin is named by the plan.
+    #[test]
+    fn every_program_of_a_bundle_is_looked_for_on_machines() {
+        let list = shipped();
+        let mut programs = vec!["hostler"];
+        for release in list.releases(&list.pins[0], Arch::Amd64) {
+            match release.contents {
+                Contents::Program(name) => programs.push(name),
+                Contents::Programs(names) => programs.extend(names),
+                Contents::CniPlugins(_) => {}
+            }
+        }
+        programs.sort_unstable();
+        assert_eq!(programs, COMMANDS);
+    }
+}
