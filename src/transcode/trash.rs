@@ -332,7 +332,7 @@ mod tests {
         let (mut entries, troubles) = entries(&inbox, &films, &mut Known::default()).expect("listed");
         assert!(!entries[0].odd && troubles.is_empty());
         entries[0].known = DAY;
-        assert_eq!(expired(entries, &Originals { keep_days: Some(14), at_most: None }, SystemTime::now()), [PathBuf::new(); 0]);
+        assert_eq!(expired(entries, &Originals { keep_days: Some(14), at_most: None }, SystemTime::now()), Vec::<PathBuf>::new());
     }
 
     /// Even if all clocks are wrong, or the watcher's own jumps.
