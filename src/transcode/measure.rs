@@ -74,7 +74,7 @@ impl Measured {
             Some(format!("{what} for {length:.1} s, starting at {}", clock(at)))
         };
         wrong.extend(seconds("its picture is empty", self.empty, EMPTY));
-        wrong.extend(seconds("its picture breaks off, and is missing", self.cut, CUT));
+        wrong.extend(seconds("its picture ends early, and is missing", self.cut, CUT));
         wrong.extend(seconds("its sound is missing", self.silent, SILENT));
         if own {
             wrong.extend(seconds("its picture differs from the original's", self.unlike, UNLIKE_FOR));

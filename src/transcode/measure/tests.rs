@@ -92,7 +92,7 @@ async fn a_picture_or_sound_that_breaks_off_is_found() {
     let none = Crop::default();
     let picture = compared(&original, &film("picture.mkv", "trim=end=4", "anull"), none).await;
     let wrong = picture.wrong(false).unwrap_or_default();
-    assert!(wrong.contains("its picture breaks off") && wrong.contains("for 6.0 s, starting at 0:00:04"), "{picture:?}");
+    assert!(wrong.contains("its picture ends early") && wrong.contains("for 6.0 s, starting at 0:00:04"), "{picture:?}");
     let sound = compared(&original, &film("sound.mkv", "null", "atrim=end=4"), none).await;
     assert!(sound.wrong(false).unwrap_or_default().contains("sound is missing for 6.0 s, starting at 0:00:04"), "{sound:?}");
     // HandBrake may end the sound with the picture.
