@@ -20,6 +20,8 @@ const EMPTY: f64 = 0.4;
 const LATE: f64 = 0.08;
 /// Seconds without the original's sound.
 const SILENT: f64 = 4.0;
+/// Seconds that the original's picture may last longer.
+const CUT: f64 = 2.0;
 /// Below this, a second shows something else. Of the pictures in small.
 const UNLIKE: f64 = 0.4;
 /// Seconds that may be unlike the original's.
@@ -48,6 +50,9 @@ pub struct Measured {
     /// Seconds of pictures that are empty, and where the first is.
     #[serde(default)]
     pub empty: Option<(f64, f64)>,
+    /// Seconds of the original's picture that come after the film's last one, and where that is.
+    #[serde(default)]
+    pub cut: Option<(f64, f64)>,
     /// Seconds that show something else, and where the first is.
     #[serde(default)]
     pub unlike: Option<(f64, f64)>,
@@ -69,6 +74,7 @@ impl Measured {
             Some(format!("{what} for {length:.1} s, starting at {}", clock(at)))
         };
         wrong.extend(seconds("its picture is empty", self.empty, EMPTY));
+        wrong.extend(seconds("its picture ends early, and is missing", self.cut, CUT));
         wrong.extend(seconds("its sound is missing", self.silent, SILENT));
         if own {
             wrong.extend(seconds("its picture differs from the original's", self.unlike, UNLIKE_FOR));
@@ -85,7 +91,7 @@ impl Measured {
         if let Some((at, _)) = &mut self.worst {
             *at += by;
         }
-        let found = [self.empty.as_mut(), self.unlike.as_mut(), self.late.as_mut(), self.silent.as_mut()];
+        let found = [self.empty.as_mut(), self.cut.as_mut(), self.unlike.as_mut(), self.late.as_mut(), self.silent.as_mut()];
         found.into_iter().flatten().for_each(|(_, at)| *at += by);
         if let Some((_, at)) = &mut self.missing {
             *at += by;
@@ -109,6 +115,7 @@ impl Measured {
             worst: pieces.iter().filter_map(|piece| piece.worst).min_by(|one, other| one.1.total_cmp(&other.1)),
             missing: missing.reduce(|(count, at), (other, _)| (count + other, at)),
             empty: sum(|piece| piece.empty),
+            cut: sum(|piece| piece.cut),
             unlike: sum(|piece| piece.unlike),
             late: sound.late,
             silent: sound.silent,

@@ -275,7 +275,7 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
     let of_encoder = |name: &str| Ok::<_, io::Error>(from_encoder::read(&work, name)?.unwrap_or_else(|why| Some(unusable(why))));
     let mut files = Files {
         claimed: stamp(&claim.join(film.source_name()))?,
-        failed: in_failed(inbox, film).map(|path| Stamp::of(&path)).transpose()?,
+        failed: in_failed(inbox, film)?.map(|path| Stamp::of(&path)).transpose()?,
         reason: inbox.failed_reason(id).try_exists()?,
         published: said(inbox, film, PUBLISHED)?,
         renamed: said(inbox, film, RENAMED)?,
@@ -367,8 +367,11 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 }
 
 /// The film in `failed/`: the newest, if there are several.
-pub fn in_failed(inbox: &Inbox, film: &Film) -> Option<PathBuf> {
-    trash::film_in(&inbox.failed(&film.id), film).ok().flatten()
+///
+/// # Errors
+/// The folder can't be read: then it is not known whether it is there.
+pub fn in_failed(inbox: &Inbox, film: &Film) -> io::Result<Option<PathBuf>> {
+    trash::film_in(&inbox.failed(&film.id), film)
 }
 
 /// The original in the trash, of the latest round.

@@ -30,12 +30,13 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
         Action::Claim(_) => {
             let film = known()?;
             let from = inbox.watch().join(&film.path);
+            make_writable(&inbox.watch(), &film.path);
             beside(inbox, film, &from)?;
             to_claim(inbox, film, &from)?;
         }
         Action::Reclaim(id) => {
             let film = known()?;
-            let from = in_failed(inbox, film).map_or_else(|| in_trash(inbox, film), |path| Ok(Some(path)))?;
+            let from = in_failed(inbox, film)?.map_or_else(|| in_trash(inbox, film), |path| Ok(Some(path)))?;
             let from = from.with_context(|| format!("{id} is neither in failed/ nor in the trash"))?;
             to_claim(inbox, film, &from)?;
             // What went with it comes back with it.
@@ -121,7 +122,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
         Action::Dismiss(id) => {
             let film = known()?;
             let claimed = inbox.claim(id).join(film.source_name());
-            let from = if claimed.symlink_metadata().is_ok() { Some(claimed) } else { in_failed(inbox, film) };
+            let from = if claimed.symlink_metadata().is_ok() { Some(claimed) } else { in_failed(inbox, film)? };
             if let Some(from) = from {
                 let folder = trash::folder(inbox, id, film.round, trash::Kind::Dismissed);
                 let to = unused(&folder, film);
@@ -195,6 +196,19 @@ fn remove_emptied(inbox: &Inbox, film: &Film) {
     }
 }
 
+/// Lets the owner of a film's folders below `watch/` write to them: what was copied from a read-only medium could not be moved. If that is not
+/// possible, the rename says so.
+fn make_writable(watch: &Path, film: &Path) {
+    let mut path = watch.to_owned();
+    for part in film.components() {
+        path.push(part);
+        // Never what a link leads to.
+        if trash::make_writable(&path).is_err() {
+            return;
+        }
+    }
+}
+
 fn to_claim(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
     let to = inbox.claim(&film.id).join(film.source_name());
     ensure!(to.symlink_metadata().is_err(), "claim/{} already has a film", film.id);
@@ -261,5 +275,34 @@ fn remove_all(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove(path),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use jiff::Timestamp;
+
+    use super::super::record::Stamp;
+    use super::*;
+
+    /// Copied from a medium that can't be written to: a folder that its owner may not write to can't be moved to another one.
+    #[test]
+    fn a_disc_that_is_read_only_is_claimed() {
+        let root = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: root.path().to_owned() };
+        let disc = inbox.watch().join("Movies/Up/VIDEO_TS");
+        fs::create_dir_all(&disc).expect("made");
+        for folder in [&disc, disc.parent().expect("a folder")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).expect("set");
+        }
+        let stamp = Stamp::of(&disc).expect("read");
+        let film = Film::dropped("Movies/Up/VIDEO_TS".into(), "Movies".into(), stamp, Timestamp::UNIX_EPOCH);
+        perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect("claimed");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let claimed = inbox.claim(&film.id).join("VIDEO_TS");
+        assert_eq!((mode(&claimed), mode(&inbox.watch().join("Movies/Up"))), (0o755, 0o755));
+        assert_eq!(Stamp::of(&claimed).expect("read"), stamp);
     }
 }

@@ -79,42 +79,63 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     })
 }
 
-/// Copies what lay beside the film, under the name that the film got; a remark for each that could not be.
+/// Copies what lay beside the film, under the name that the film got; a remark for each that could not be. That one stays with the original.
 fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, who: &str) -> Result<Vec<String>> {
     let Ok(listed) = std::fs::read_dir(inbox.beside(&film.id)) else { return Ok(Vec::new()) };
     let place = library.root.join(&published.path);
-    let (Some(folder), Some(stem)) = (place.parent(), place.file_stem()) else { return Ok(Vec::new()) };
-    let old = film.path.file_name().map(Path::new).and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned();
     let mut remarks = Vec::new();
     for entry in listed {
         let from = entry?.path();
-        let name = from.file_name().unwrap_or_default();
-        let mut target = stem.to_owned();
-        let to = match kind::rest(&name.to_string_lossy(), &old) {
-            Some(rest) => {
-                target.push(rest);
-                folder.join(target)
-            }
-            None => folder.join(name),
-        };
-        let moved = Arc::default();
-        if let Ok(there) = to.symlink_metadata()
-            && hash(&to, &moved).ok() != Some(hash(&from, &moved)?)
-        {
-            if film.earlier.is_none() || !there.is_file() {
-                remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
-                continue;
-            }
-            // Someone may have changed it there.
-            let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced).join(to.file_name().unwrap_or_default());
-            keep_copy(&to, &kept).with_context(|| format!("{} can't be moved to the trash", shown(&to)))?;
+        match one_beside(inbox, film, &from, &place, who) {
+            Ok(remark) => remarks.extend(remark),
+            // The film is waiting for the library, not for this file.
+            Err(error) if is_full(&error) => return Err(error),
+            Err(error) => remarks.push(format!("a file beside the film was not copied, and stays with the original: {error:#}")),
         }
-        let hidden = folder.join(part_name(&film.id, who));
-        let file = user_file::no_link(&from).map_err(anyhow::Error::from);
-        file.and_then(|file| copied(file, &hidden, &moved)).with_context(|| format!("{} can't be copied", shown(&from)))?;
-        layout::rename(&hidden, &to).with_context(|| format!("{} can't be renamed to its final name", shown(&to)))?;
     }
     Ok(remarks)
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes
+        .any(|cause| matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem))
+}
+
+/// `place`: the film's, in the library.
+fn one_beside(inbox: &Inbox, film: &Film, from: &Path, place: &Path, who: &str) -> Result<Option<String>> {
+    let (Some(folder), Some(stem)) = (place.parent(), place.file_stem()) else { return Ok(None) };
+    let old = film.path.file_name().map(Path::new).and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned();
+    let name = from.file_name().unwrap_or_default();
+    let mut target = stem.to_owned();
+    let to = match kind::rest(&name.to_string_lossy(), &old) {
+        Some(rest) => {
+            target.push(rest);
+            folder.join(target)
+        }
+        None => folder.join(name),
+    };
+    let moved = Arc::default();
+    let unread = || format!("{} can't be copied", shown(from));
+    if let Ok(there) = to.symlink_metadata()
+        && hash(&to, &moved).ok() != Some(hash(from, &moved).with_context(unread)?)
+    {
+        if film.earlier.is_none() || !there.is_file() {
+            return Ok(Some(format!("`{}` already existed in the library, and was not replaced", shown(&to))));
+        }
+        // Someone may have changed it there.
+        let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced).join(to.file_name().unwrap_or_default());
+        keep_copy(&to, &kept).with_context(|| format!("{} can't be moved to the trash", shown(&to)))?;
+    }
+    let hidden = folder.join(part_name(&film.id, who));
+    let file = user_file::no_link(from).map_err(anyhow::Error::from);
+    let copied = file.and_then(|file| copied(file, &hidden, &moved)).with_context(unread);
+    let renamed =
+        copied.and_then(|_| layout::rename(&hidden, &to).with_context(|| format!("{} can't be renamed to its final name", shown(&to))));
+    renamed.inspect_err(|_| {
+        let _ = std::fs::remove_file(&hidden);
+    })?;
+    Ok(None)
 }
 
 /// The films that are known, to tell what is in the library.

@@ -131,7 +131,7 @@ pub enum Request {
     Titles(FilmId, Vec<u32>),
     /// Take a failed film as it is.
     Accept(FilmId),
-    /// A failed or held film is not wanted: its original goes to the trash.
+    /// A failed, held or skipped film is not wanted: its original goes to the trash.
     Dismiss(FilmId),
     /// Publish its original until it is encoded.
     Now(FilmId),
@@ -160,7 +160,9 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     films.sort_by_key(|film| (film.claimed, &film.id));
     // Of several drops for one path in the library, the earliest comes first: otherwise an older film could replace a newer one.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
-    for film in films.iter().filter(|film| !film.ended()) {
+    // One that is skipped may wait for ever.
+    let skipped = |film: &Film| film.priority == Priority::Skipped && film.stage == Stage::Claimed;
+    for film in films.iter().filter(|film| !film.ended() && !skipped(film)) {
         if let Ok(place) = film.place() {
             first.entry(place).or_insert(&film.id);
         }
@@ -290,6 +292,8 @@ impl One<'_> {
             (Some(stamp), ..) if stamp == self.film.stamp => self.actions.push(Action::Claim(id())),
             (Some(stamp), ..) => self.record(Film { stamp, ..self.film.clone() }),
             (None, Some(_), _) | (None, None, Some(_)) => self.actions.push(Action::Reclaim(id())),
+            // Its owner has dismissed it.
+            (None, None, None) if self.film.priority == Priority::Skipped => self.erase(),
             (None, None, None) => self.fail("the film was deleted: it is neither in watch/ nor in claim/", Vec::new()),
         }
     }
@@ -299,7 +303,7 @@ impl One<'_> {
         let not_before = Some(self.world.now + self.world.limits.stable);
         // What is in the library is a part of it, too.
         let original = if self.film.original == Original::Published { Original::Wanted } else { self.film.original };
-        self.record(Film { stamp, not_before, original, stage: Stage::Claimed, whole: None, ..self.film.clone() });
+        self.record(Film { stamp, not_before, original, stage: Stage::Claimed, whole: None, accepted: false, ..self.film.clone() });
         self.forget_all();
         self.actions.push(Action::Discard(self.film.id.clone()));
     }
@@ -505,7 +509,8 @@ impl One<'_> {
             if published.original {
                 // It is encoded now, and replaces this one.
                 let film = begun_anew(self.film, self.film.stamp, self.world.now, self.film.round + 1);
-                self.record(Film { original: Original::Published, earlier: Some(published), ..film });
+                let accepted = self.film.accepted;
+                self.record(Film { original: Original::Published, earlier: Some(published), accepted, ..film });
                 self.forget_all();
                 return self.actions.push(Action::Discard(self.film.id.clone()));
             }

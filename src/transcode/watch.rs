@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use hostler_core::films::settings::{Publish, Settings};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,9 @@ pub struct Watcher {
     /// Records that could not be read then, and why.
     unreadable: BTreeMap<FilmId, String>,
     trash_seen: Option<Instant>,
+    trash_known: trash::Known,
+    /// What could not be deleted then, for the user.
+    trash_trouble: Option<String>,
     trouble: Option<(String, Timestamp)>,
     /// From the settings: the file with the address.
     notify: Option<PathBuf>,
@@ -104,6 +107,8 @@ impl Watcher {
             films: None,
             unreadable: BTreeMap::new(),
             trash_seen: None,
+            trash_known: trash::Known::default(),
+            trash_trouble: None,
             trouble: None,
             notify: None,
             news: News::default(),
@@ -247,7 +252,7 @@ impl Watcher {
         // It keeps the others from nothing, nor the trash from being emptied.
         let acted = acted && stuck.is_empty();
         let stuck = stuck.pop_first().map(|(_, error)| format!("{error:#}"));
-        self.report(stuck.or_else(|| world.unreadable.into_values().next()));
+        self.report(stuck.or_else(|| world.unreadable.into_values().next()).or_else(|| self.trash_trouble.clone()));
         self.look_at_machines().await;
         let (trouble, since) = self.trouble.clone().unzip();
         self.status = Status {
@@ -390,21 +395,11 @@ impl Watcher {
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
         let (inbox, originals, films) = (self.inbox.clone(), settings.originals.clone(), self.films.clone().unwrap_or_default());
-        self.trash = self
-            .share
-            .run(LIMIT, move || {
-                for folder in trash::expired(trash::entries(&inbox, &films)?, &originals, SystemTime::now()) {
-                    // Deleting others may have taken long.
-                    if trash::is_odd(&folder, &films)? {
-                        continue;
-                    }
-                    trash::delete(&folder).with_context(|| format!("{} can't be deleted", folder.display()))?;
-                    tracing::info!("{} was deleted from the trash", folder.display());
-                }
-                Ok(trash::entries(&inbox, &films)?.iter().filter(|entry| !entry.odd).map(|entry| entry.size).sum())
-            })
-            .await?;
-        self.trash_seen = Some(Instant::now());
+        let mut known = std::mem::take(&mut self.trash_known);
+        let (emptied, known) =
+            self.share.run(LIMIT, move || Ok((trash::empty(&inbox, &films, &originals, &mut known, SystemTime::now())?, known))).await?;
+        (self.trash, self.trash_known, self.trash_seen) = (emptied.rest, known, Some(Instant::now()));
+        self.trash_trouble = emptied.trouble.map(|error| format!("{error:#}"));
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hostler_core::films::language;
 use hostler_core::quantity::size;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -23,8 +23,12 @@ use super::super::verify::{self, Attempt, Flaw};
 use super::{Encoder, Stopped};
 use crate::user_file;
 
-/// The longest output of a program that is read: a line for each packet of a long film.
+/// The longest output of a program that is read as a whole.
 const MOST_BYTES: u64 = 256 << 20;
+/// Bytes of a line about a packet.
+const LINE: u64 = 4 << 10;
+/// Seconds by which a packet may be later than its predecessor ends, and follow it.
+const FOLLOWS: f64 = 0.001;
 /// Longest that copying a film's streams or reading its packets takes.
 pub(super) const LONG: Duration = Duration::from_secs(6 * 3600);
 pub(super) const SHORT: Duration = Duration::from_secs(120);
@@ -59,36 +63,62 @@ pub struct Packets {
     pub errors: bool,
 }
 
-impl Packets {
-    /// From lines like `packet,0,1.040000,0.040000`: the track, when it is shown, and for how long. `picture` and `sounds`: numbers of
-    /// tracks.
-    fn parse(text: &str, picture: usize, sounds: &[usize], errors: bool) -> Option<Packets> {
-        let mut spans: Vec<(f64, f64)> = Vec::new();
-        let (mut pictures, mut picture_end, mut last) = (0, 0.0_f64, f64::MIN);
-        for line in text.lines() {
-            let mut words = line.split(',').skip(1);
-            let (Some(Ok(track)), Some(time)) = (words.next().map(str::parse::<usize>), words.next()) else { continue };
-            pictures += u64::from(track == picture);
-            let Ok(time) = time.parse::<f64>() else { continue };
-            let length = words.next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
-            if track == picture {
-                picture_end = picture_end.max(time + length);
-            }
-            last = last.max(time + length);
-            if track == picture || sounds.contains(&track) {
-                spans.push((time, time + length));
+/// What was read of a file's packets: a long film has millions.
+#[derive(Debug)]
+struct Reading<'a> {
+    picture: usize,
+    /// Numbers of tracks.
+    sounds: &'a [usize],
+    /// Times of picture and sound.
+    spans: Vec<(f64, f64)>,
+    /// The last one of each track.
+    latest: BTreeMap<usize, usize>,
+    pictures: u64,
+    picture_end: f64,
+    last: f64,
+}
+
+impl Reading<'_> {
+    fn new(picture: usize, sounds: &[usize]) -> Reading<'_> {
+        Reading { picture, sounds, spans: Vec::new(), latest: BTreeMap::new(), pictures: 0, picture_end: 0.0, last: f64::MIN }
+    }
+
+    /// A line like `packet,0,1.040000,0.040000`: the track, when it is shown, and for how long.
+    fn line(&mut self, line: &str) {
+        let mut words = line.trim_end().split(',').skip(1);
+        let (Some(Ok(track)), Some(time)) = (words.next().map(str::parse::<usize>), words.next()) else { return };
+        self.pictures += u64::from(track == self.picture);
+        let Ok(time) = time.parse::<f64>() else { return };
+        let end = time + words.next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+        if track == self.picture {
+            self.picture_end = self.picture_end.max(end);
+        }
+        self.last = self.last.max(end);
+        if track != self.picture && !self.sounds.contains(&track) {
+            return;
+        }
+        match self.latest.get(&track).and_then(|latest| self.spans.get_mut(*latest)) {
+            Some(latest) if (latest.0..=latest.1 + FOLLOWS).contains(&time) => latest.1 = latest.1.max(end),
+            _ => {
+                self.latest.insert(track, self.spans.len());
+                self.spans.push((time, end));
             }
         }
-        spans.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let first = spans.first()?.0;
+    }
+
+    fn end(mut self, errors: bool) -> Option<Packets> {
+        self.spans.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let first = self.spans.first()?.0;
         let (mut end, mut gap) = (first, 0.0_f64);
-        for (from, to) in spans {
+        for (from, to) in self.spans {
             gap = gap.max(from - end);
             end = end.max(to);
         }
-        Some(Packets { pictures, picture_end: picture_end - first, end: last - first, gap, errors })
+        Some(Packets { pictures: self.pictures, picture_end: self.picture_end - first, end: self.last - first, gap, errors })
     }
+}
 
+impl Packets {
     /// Whether nothing is missing, although there are fewer pictures than the film's length suggests.
     pub fn are_whole(&self, attempt: &Attempt, source: &Title) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
@@ -102,28 +132,7 @@ impl Packets {
 impl Encoder<'_> {
     /// Runs a program to its end. `None`: it is not there.
     pub(super) async fn tool(&self, program: &str, arguments: Vec<OsString>, limit: Duration) -> Result<Option<Output>, Stopped> {
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).env("LC_ALL", "C");
-        let Ok(mut child) = command.spawn() else { return Ok(None) };
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-            return Ok(None);
-        };
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else { return Ok(None) };
-        let run = async {
-            let (mut said, mut errors) = (Vec::new(), Vec::new());
-            let (mut stdout, mut stderr) = (stdout.take(MOST_BYTES), stderr.take(MOST_BYTES));
-            let _ = tokio::join!(stdout.read_to_end(&mut said), stderr.read_to_end(&mut errors));
-            let success = child.wait().await.is_ok_and(|status| status.success());
-            Output { success, stdout: said, stderr: String::from_utf8_lossy(&errors).into_owned() }
-        };
-        tokio::select! {
-            output = timeout(limit, run) => {
-                let output = output.unwrap_or_else(|_| Output { success: false, stdout: Vec::new(), stderr: format!("{program} took too long") });
-                Ok(Some(output))
-            }
-            _ = terminate.recv() => Err(Stopped),
-            _ = interrupt.recv() => Err(Stopped),
-        }
+        unless_stopped(output_of(program, arguments, limit, MOST_BYTES)).await
     }
 
     /// What ffprobe says of a file; `None`: nothing.
@@ -138,10 +147,18 @@ impl Encoder<'_> {
         let sounds: Vec<usize> = probe.of_kind("audio").iter().map(|stream| stream.index).collect();
         let words = ["-v", "error", "-show_entries", "packet=stream_index,pts_time,duration_time", "-of", "csv", "-i"];
         let arguments = words.map(OsString::from).into_iter().chain([ffmpeg::protected(file)]).collect();
-        let output = self.tool(FFPROBE, arguments, LONG).await?;
-        Ok(output.and_then(|output| {
-            Packets::parse(&String::from_utf8_lossy(&output.stdout), picture, &sounds, !output.success || !output.stderr.trim().is_empty())
-        }))
+        let mut reading = Reading::new(picture, &sounds);
+        let each = async |stdout: ChildStdout| {
+            let mut stdout = BufReader::with_capacity(1 << 20, stdout);
+            let mut line = Vec::new();
+            while (&mut stdout).take(LINE).read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+                reading.line(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+            Some(())
+        };
+        let said = unless_stopped(said_by(FFPROBE, arguments, LONG, each)).await?;
+        Ok(said.and_then(|said| reading.end(!said.success || said.stdout.is_none() || !said.stderr.trim().is_empty())))
     }
 
     /// Puts names and flags on the tracks, and makes text of subtitles that were text. `tracks`: those that the film should have; `None`: a
@@ -332,6 +349,76 @@ impl Encoder<'_> {
     }
 }
 
+/// What comes of it, unless a signal ends it. `None`: nothing.
+async fn unless_stopped<T>(runs: impl Future<Output = Option<T>>) -> Result<Option<T>, Stopped> {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return Ok(None);
+    };
+    tokio::select! {
+        done = runs => Ok(done),
+        _ = terminate.recv() => Err(Stopped),
+        _ = interrupt.recv() => Err(Stopped),
+    }
+}
+
+/// What a program said, and what was made of its output.
+struct SaidBy<T> {
+    success: bool,
+    /// `None`: it was not read to its end.
+    stdout: Option<T>,
+    stderr: String,
+}
+
+/// Runs a program until it ends, or `limit` is over. `reads` its output; if that returns `None`, it is ended at once. `None`: it is not there.
+async fn said_by<T>(
+    program: &str,
+    arguments: Vec<OsString>,
+    limit: Duration,
+    reads: impl AsyncFnOnce(ChildStdout) -> Option<T>,
+) -> Option<SaidBy<T>> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).env("LC_ALL", "C");
+    let mut child = command.spawn().ok()?;
+    let (stdout, mut stderr) = (child.stdout.take()?, child.stderr.take()?);
+    let run = async {
+        let output = async {
+            let read = reads(stdout).await;
+            if read.is_none() {
+                let _ = child.start_kill();
+            }
+            read
+        };
+        let errors = async {
+            let mut errors = Vec::new();
+            let _ = (&mut stderr).take(MOST_BYTES).read_to_end(&mut errors).await;
+            // Nobody waits for a reader.
+            let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+            String::from_utf8_lossy(&errors).into_owned()
+        };
+        let (stdout, stderr) = tokio::join!(output, errors);
+        let success = child.wait().await.is_ok_and(|status| status.success());
+        SaidBy { success, stdout, stderr }
+    };
+    let late = || SaidBy { success: false, stdout: None, stderr: format!("{program} took too long") };
+    Some(timeout(limit, run).await.unwrap_or_else(|_| late()))
+}
+
+/// As [`said_by`], of a program that prints at most so many bytes.
+async fn output_of(program: &str, arguments: Vec<OsString>, limit: Duration, most: u64) -> Option<Output> {
+    let mut too_much = false;
+    let whole = async |stdout: ChildStdout| {
+        let mut said = Vec::new();
+        let _ = stdout.take(most + 1).read_to_end(&mut said).await;
+        too_much = said.len() as u64 > most;
+        (!too_much).then_some(said)
+    };
+    let SaidBy { success, stdout, mut stderr } = said_by(program, arguments, limit, whole).await?;
+    if too_much {
+        stderr = format!("{program} printed more than {}", size(most));
+    }
+    Some(Output { success: success && stdout.is_some(), stdout: stdout.unwrap_or_default(), stderr })
+}
+
 /// The tracks that a file has.
 fn of(probe: &Probe) -> Tracks {
     let tracks = |kind: &str| probe.of_kind(kind).into_iter().map(ffmpeg::Stream::track).collect();
@@ -362,7 +449,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_by_packets() {
-        let parse = |text: &str| Packets::parse(text, 0, &[1], false).expect("packets");
+        let parse = |text: &str| {
+            let mut reading = Reading::new(0, &[1]);
+            text.lines().for_each(|line| reading.line(line));
+            reading.end(false).expect("packets")
+        };
         let still = parse("packet,0,0.0,0.04\npacket,1,0.0,1.0\npacket,1,1.0,1.0\npacket,1,2.0,1.0\npacket,0,2.9,0.04\n");
         assert_eq!((still.pictures, still.end, still.gap), (2, 3.0, 0.0));
         assert!((still.picture_end - 2.94).abs() < 1e-9);
@@ -370,5 +461,16 @@ mod tests {
         assert_eq!((hole.end, hole.gap), (5.0, 3.0));
         let late = parse("packet,0,0.0,3.0\npacket,1,0.0,3.0\npacket,2,20.0,2.0\n");
         assert_eq!((late.end, late.gap, late.picture_end), (22.0, 0.0, 3.0));
+        let mut many = Reading::new(0, &[1]);
+        (0..10_000_u32).for_each(|number| many.line(&format!("packet,1,{:.6},0.000833", f64::from(number) / 1200.0)));
+        assert_eq!(many.spans.len(), 1, "packets that follow each other take no memory");
+        assert!(many.end(false).is_some_and(|packets| packets.gap < 0.001 && (packets.end - 8.333).abs() < 0.01));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_says_too_much_is_ended_at_once() {
+        let words = ["-c", "yes"].map(OsString::from).to_vec();
+        let output = output_of("sh", words, Duration::from_secs(20), 100_000).await.expect("there");
+        assert!(!output.success && output.stderr.contains("printed more than"), "{}", output.stderr);
     }
 }

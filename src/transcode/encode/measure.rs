@@ -59,7 +59,7 @@ impl Encoder<'_> {
         let mut measured = None;
         if let Some(pieces) = &made.pieces {
             let begun = Instant::now();
-            let sound = self.unless_stopped(measure::compare_sound(&pair, limit)).await?;
+            let sound = self.unless_stopped(measure::compare_sound(&pair, pieces.iter().map(|piece| piece.compared).sum(), limit)).await?;
             measured = Measured::joined(pieces, sound, begun.elapsed().as_secs_f64());
         }
         // Where a piece seems wrong, its place in the original may not have been found.

@@ -95,6 +95,10 @@ impl Pictures {
     pub fn push(&mut self, original: Option<Picture>, film: Option<Picture>) {
         self.original.push(original);
         self.film.push(film);
+        if self.film.ended && self.film.end() <= self.next + self.lag {
+            // The rest is only counted.
+            self.original.forget_before(self.original.end() - NEAR);
+        }
         while self.is_ready() {
             self.compare();
             self.next += 1;
@@ -235,6 +239,18 @@ impl Pictures {
     /// After the last picture.
     pub fn finish(&mut self) {
         self.end_of_run();
+    }
+
+    /// Seconds of the original that come after the film's last picture, and where the film ends: whether pictures are missing in between is not known
+    /// of all films, but all end.
+    pub fn cut(&self) -> Option<(f64, f64)> {
+        let left = self.original.end() - self.next;
+        (left > 0).then(|| (self.at(left), self.at(self.next)))
+    }
+
+    /// Seconds of the original, once all of it was read.
+    pub fn length(&self) -> f64 {
+        self.at(self.original.end())
     }
 
     /// Seconds of the original that were compared.

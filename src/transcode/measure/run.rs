@@ -114,8 +114,8 @@ impl Pair<'_> {
     }
 }
 
-/// Compares the sound alone, of a film whose pictures are where the original's are. `None`: there is none to compare.
-pub async fn compare_sound(pair: &Pair<'_>, limit: Duration) -> Option<Sound> {
+/// Compares the sound alone, of a film whose pictures are where the original's are, and last so many seconds. `None`: there is none to compare.
+pub async fn compare_sound(pair: &Pair<'_>, picture: f64, limit: Duration) -> Option<Sound> {
     let sounds = pair.sounds()?;
     let mut original = Reader::start(pair.original, &Read { sound: Some(sounds), ..Read::default() })?;
     let mut film = Reader::start(pair.film, &Read { sound: Some(0), ..Read::default() })?;
@@ -124,7 +124,7 @@ pub async fn compare_sound(pair: &Pair<'_>, limit: Duration) -> Option<Sound> {
     // Sound alone takes a small part of the time that pictures take.
     let (one, other) = tokio::time::timeout(limit, both).await.ok()?;
     let apart = pair.apart();
-    Some(sound::compare(&one, &other, |_| apart))
+    Some(sound::compare(&one, &other, |_| apart, Some(picture)))
 }
 
 /// Compares all pictures and the sound, for no longer than `limit`. `None`: it can't be done.
@@ -157,7 +157,14 @@ pub async fn compare(pair: &Pair<'_>, limit: Duration) -> Option<Measured> {
     pictures.finish();
     let apart = pair.apart();
     #[expect(clippy::cast_precision_loss, reason = "counts of pictures are small")]
-    let sound = sound::compare(&one, &other, |at| apart + pictures.lag_at(at) as f64 / rate);
+    let late = |at: f64| apart + pictures.lag_at(at) as f64 / rate;
+    let sound = sound::compare(&one, &other, late, (!partly).then(|| pictures.length()));
+    let mut cut = None;
+    if !partly {
+        // What was killed says nothing about the film.
+        let ended = film.child.wait().await.is_ok_and(|status| status.code().is_some());
+        cut = pictures.cut().filter(|_| ended);
+    }
     let mut score = None;
     if !partly {
         score = scored(pair, &pictures, rate).await;
@@ -170,6 +177,7 @@ pub async fn compare(pair: &Pair<'_>, limit: Duration) -> Option<Measured> {
         worst: pictures.worst(),
         missing: pictures.missing,
         empty: pictures.empty,
+        cut,
         unlike: pictures.unlike(),
         late: sound.late,
         silent: sound.silent,

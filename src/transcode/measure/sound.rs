@@ -32,15 +32,14 @@ pub struct Sound {
 }
 
 /// Compares loudness. `expected`: the seconds by which the film's values are late where the sound is in time with the picture, by the place in
-/// the original.
-pub fn compare(original: &[u16], film: &[u16], expected: impl Fn(f64) -> f64) -> Sound {
+/// the original. `picture`: where the original's picture ends, in seconds, up to which there must be sound; `None`: not all was read.
+pub fn compare(original: &[u16], film: &[u16], expected: impl Fn(f64) -> f64, picture: Option<f64>) -> Sound {
     let mut sound = Sound::default();
     let mut lates: Vec<(f64, f64)> = Vec::new();
     for from in (0..original.len()).step_by(PART) {
         let part = &original[from..original.len().min(from + PART)];
-        if part.len() < PART / 4 {
-            continue;
-        }
+        // Too little to compare, but not to miss.
+        let short = part.len() < PART / 4;
         #[expect(clippy::cast_precision_loss, reason = "seconds of a film")]
         let at = from as f64 / VALUES;
         let (mean, deviation) = spread(part);
@@ -50,7 +49,8 @@ pub fn compare(original: &[u16], film: &[u16], expected: impl Fn(f64) -> f64) ->
         let expected = expected(at);
         #[expect(clippy::cast_possible_truncation, reason = "seconds of a film")]
         let base = (expected * VALUES).round() as i64;
-        if let Some(there) = slice(film, from, base, part.len())
+        if !short
+            && let Some(there) = slice(film, from, base, part.len())
             && spread(there).0 < mean * GONE
         {
             #[expect(clippy::cast_precision_loss, reason = "seconds of a film")]
@@ -58,7 +58,18 @@ pub fn compare(original: &[u16], film: &[u16], expected: impl Fn(f64) -> f64) ->
             sound.silent.get_or_insert((0.0, at)).0 += length;
             continue;
         }
-        if deviation < VARIES * mean {
+        if let Some(picture) = picture
+            && let Ok(start) = usize::try_from(i64::try_from(from).unwrap_or(i64::MAX).saturating_add(base))
+        {
+            let there = film.len().saturating_sub(start).min(part.len());
+            #[expect(clippy::cast_precision_loss, reason = "seconds of a film")]
+            let (begin, end) = ((from + there) as f64 / VALUES, (from + part.len()) as f64 / VALUES);
+            let gone = end.min(picture) - begin;
+            if gone > 0.0 {
+                sound.silent.get_or_insert((0.0, begin)).0 += gone;
+            }
+        }
+        if short || deviation < VARIES * mean {
             continue;
         }
         let places: Vec<(i64, f64)> =

@@ -82,6 +82,25 @@ async fn what_is_wrong_with_a_film_is_found() {
     assert_eq!(other.wrong(false), None, "a preset of one's own may change the picture");
 }
 
+/// The container may still be as long as it should be.
+#[tokio::test]
+async fn a_picture_or_sound_that_breaks_off_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let original = made(folder, "original.mkv", None, "null", "anull");
+    let film = |name: &str, picture: &str, sound: &str| made(folder, name, Some(&original), picture, sound);
+    let none = Crop::default();
+    let picture = compared(&original, &film("picture.mkv", "trim=end=4", "anull"), none).await;
+    let wrong = picture.wrong(false).unwrap_or_default();
+    assert!(wrong.contains("its picture ends early") && wrong.contains("for 6.0 s, starting at 0:00:04"), "{picture:?}");
+    let sound = compared(&original, &film("sound.mkv", "null", "atrim=end=4"), none).await;
+    assert!(sound.wrong(false).unwrap_or_default().contains("sound is missing for 6.0 s, starting at 0:00:04"), "{sound:?}");
+    // HandBrake may end the sound with the picture.
+    let longer = made(folder, "longer.mkv", Some(&original), "trim=end=5", "anull");
+    let ended = compared(&longer, &made(folder, "ended.mkv", Some(&longer), "null", "atrim=end=5"), none).await;
+    assert_eq!(ended.wrong(true), None, "{ended:?}");
+}
+
 /// Bars are cut off, a rate is changed, a picture begins later: that is not a fault.
 #[tokio::test]
 async fn what_is_right_with_a_film_is_not_held_against_it() {
@@ -165,7 +184,7 @@ async fn sound_is_compared_alone() {
         let film = made(folder, name, Some(&original), "null", sound);
         let (one, other) = (probed(&original), probed(&film));
         let pair = Pair { original: (&original, &one), film: (&film, &other), crop: Crop::default(), sound: Some(0), span: None };
-        compare_sound(&pair, Duration::from_secs(60)).await.expect("it can be compared")
+        compare_sound(&pair, 10.0, Duration::from_secs(60)).await.expect("it can be compared")
     };
     let same = compared("same.mkv", "anull").await;
     assert!(same.silent.is_none() && same.late.is_none_or(|(late, _)| late.abs() < 0.03), "{same:?}");

@@ -101,11 +101,12 @@ async fn accept(State(page): State<Page>, Path(id): Path<String>, headers: Heade
     .await
 }
 
-/// Moves the original of a failed or held film to the trash.
+/// Moves the original of a failed, held or skipped film to the trash.
 async fn dismiss(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     ask(page, &headers, &id, Asked::Dismiss, |film| match film.stage {
         Stage::Failed { .. } | Stage::Held { .. } => Ok(()),
-        _ => Err(Refusal::new("the film has not failed, and is not waiting for an answer")),
+        Stage::Claimed if film.priority == Priority::Skipped => Ok(()),
+        _ => Err(Refusal::new("the film has not failed, is not waiting for an answer, and is not skipped")),
     })
     .await
 }

@@ -271,6 +271,24 @@ fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
     assert!(corrected.is_dir());
 }
 
+/// It stays with the original.
+#[test]
+fn what_lies_beside_a_film_and_can_not_be_copied_keeps_it_from_nothing() {
+    let shares = Shares::new();
+    let stem = "x".repeat(250);
+    let id = shares.encoded(&format!("Movies/{stem}.mkv"), "up");
+    let beside = shares.inbox.beside(&id);
+    std::fs::create_dir_all(&beside).expect("made");
+    std::os::unix::fs::symlink("/nowhere", beside.join("poster.jpg")).expect("a link");
+    std::fs::write(beside.join("folder.jpg"), "picture").expect("written");
+    let published = shares.publish(&id).expect("published");
+    assert!(published.remarks.iter().any(|remark| remark.contains("poster.jpg")), "{published:?}");
+    assert_eq!(shares.in_library("Movies/folder.jpg"), "picture");
+    let names = || std::fs::read_dir(shares.library.root.join("Movies")).expect("a folder").map(|entry| entry.expect("listed").file_name());
+    assert!(names().all(|name| !name.to_string_lossy().starts_with('.')), "nothing is left");
+    assert!(beside.join("poster.jpg").is_symlink());
+}
+
 #[test]
 fn each_title_of_a_disc_gets_a_name() {
     let shares = Shares::new();

@@ -34,6 +34,7 @@ pub(super) fn requested(world: &World, request: &Request) -> Option<Action> {
     let answered = || Film { stage: Stage::Claimed, ..film.clone() };
     let film = match (request, &film.stage) {
         (Request::Dismiss(_), Stage::Failed { .. } | Stage::Held { .. }) => return Some(Action::Dismiss(film.id.clone())),
+        (Request::Dismiss(_), Stage::Claimed) if film.priority == Priority::Skipped => return Some(Action::Dismiss(film.id.clone())),
         (Request::Retry(_), Stage::Failed { .. }) => anew(files.failed),
         (Request::Retry(_), Stage::Held { .. }) => Some(answered()),
         (Request::Accept(_), Stage::Failed { .. }) => anew(files.failed).map(|film| Film { accepted: true, ..film }),
@@ -75,6 +76,8 @@ pub(super) fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) 
         not_before,
         needs: None,
         whole: None,
+        // What its owner took as it was is verified again.
+        accepted: false,
         ..film.clone()
     }
 }

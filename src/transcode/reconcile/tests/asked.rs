@@ -154,3 +154,45 @@ fn films_are_encoded_in_the_order_of_their_owner() {
     let skipped = many.films[&ids[1]].clone();
     assert_eq!(actions_of(&world(&skipped, claimed(), &[(Task::Encode, 0, JobState::Active)])), ["forget Encode 0"]);
 }
+
+/// What its owner took as it was is that one original, at that time.
+#[test]
+fn a_film_that_was_accepted_is_verified_when_it_is_begun_anew() {
+    let recorded = |world: &World| match reconcile(world).0.into_iter().next() {
+        Some(Action::Record(film)) => *film,
+        action => panic!("{action:?}"),
+    };
+    let accepted = |stage| Film { accepted: true, ..film("Movies/Up.mkv", stage) };
+    let done = accepted(Stage::Done { published: published(), machine: String::new(), took: 1.0 });
+    let trashed = Files { trashed: Some(STAMP), ..Files::default() };
+    let redo = World { requests: vec![Request::Redo(done.id.clone())], ..world(&done, trashed, &[]) };
+    assert!(!recorded(&redo).accepted);
+    let grown = Stamp { size: 2000, ..STAMP };
+    assert!(!recorded(&world(&done, Files { trashed: Some(grown), ..Files::default() }, &[])).accepted);
+    let begun = accepted(Stage::Claimed);
+    assert!(!recorded(&world(&begun, Files { claimed: Some(grown), ..claimed() }, &[])).accepted);
+    let failed = accepted(Stage::Failed { reason: String::new(), at: now() });
+    let files = Files { failed: Some(STAMP), reason: true, ..Files::default() };
+    let retry = World { requests: vec![Request::Retry(failed.id.clone())], ..world(&failed, files, &[]) };
+    assert!(!recorded(&retry).accepted);
+    // Its streams were published first: what is encoded for them is the same film.
+    let first = Film { original: Original::Wanted, ..accepted(Stage::Encoded) };
+    let files = Files { published: Some(Published { original: true, ..published() }), ..claimed() };
+    assert!(recorded(&world(&first, files, &[])).accepted);
+}
+
+#[test]
+fn a_film_that_is_skipped_can_be_dismissed_and_blocks_no_better_one() {
+    let skipped = Film { priority: Priority::Skipped, ..film("Movies/Up.mkv", Stage::Claimed) };
+    let mut both = world(&skipped, claimed(), &[]);
+    let better = film("Movies/Up.mp4", Stage::Claimed);
+    let better = Film { claimed: now() + SignedDuration::from_secs(1), ..better };
+    assert_eq!(better.place().expect("a place"), skipped.place().expect("a place"));
+    both.files.insert(better.id.clone(), claimed());
+    both.films.insert(better.id.clone(), better);
+    assert_eq!(actions_of(&both), ["begin Encode 0"]);
+    let dismiss = World { requests: vec![Request::Dismiss(skipped.id.clone())], ..world(&skipped, claimed(), &[]) };
+    assert_eq!(actions_of(&dismiss), ["dismiss", "answered"]);
+    assert_eq!(actions_of(&world(&skipped, Files { folders: true, ..Files::default() }, &[])), ["tidy"]);
+    assert_eq!(actions_of(&world(&skipped, Files::default(), &[])), ["erase"]);
+}
