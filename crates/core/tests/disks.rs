@@ -264,7 +264,7 @@ fn what_is_no_stick_is_said_with_the_disks_that_are() {
     assert_eq!(said(&both, "sdb1"), "sdb1 is not a whole disk: the USB disks are /dev/sdb");
     assert_eq!(said(&[built_in], "sdb"), "sdb is not a whole disk, and this computer has no USB disk");
     assert_eq!(said(&both, "nvme0n1"), "nvme0n1 is not a USB stick (NVMe), so nothing is written to it");
-    assert_eq!(said(&both, "sdb"), "sdb holds data, films (exFAT)");
+    assert_eq!(said(&both, "sdb"), "sdb is not empty: it has films (exFAT)");
     assert_eq!(said(&[Disk { users: vec!["/media/ada".to_owned()], ..stick }], "sdb"), "sdb is in use (/media/ada): unmount it first");
     assert!(matches!(stick::choose(&both, "sdb", 9 * GB, true), Err(NoStick::TooSmall(..))));
 }
