@@ -53,7 +53,8 @@ pub fn film_in(folder: &Path, film: &Film) -> io::Result<Option<PathBuf>> {
         return Ok(Some(path));
     }
     let listed = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A file in its place holds no film, and must stop no other.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
         listed => listed?,
     };
     // Renamed by its owner. What else is there is not the film: subtitles may be all that is left.
