@@ -186,10 +186,9 @@ fn uncordon(planner: &mut Planner, api_via: &MachineName, name: &MachineName, be
 
 /// Whether containerd and kubelet of the machine are what they were.
 fn is_back(planner: &Planner, begun: &Begun, cluster: Option<&ClusterFacts>) -> bool {
-    let half = [InProgress::Programs, InProgress::Containerd].iter().any(|mark| begun.facts.in_progress.contains(mark));
     let node = cluster.and_then(|cluster| cluster.nodes.get(begun.name.as_str()));
     wanted::uses(begun.facts, &upgrade::set_of(planner, begun.name))
-        && !half
+        && !upgrade::is_half_switched(begun.facts)
         && node.is_none_or(|node| node.version == planner.manifests.kubernetes())
 }
 

@@ -118,11 +118,10 @@ pub(super) fn kept<'a>(planner: &Planner<'a>) -> Vec<(&'a MachineName, &'a Befor
 pub(super) fn end_left(planner: &mut Planner) {
     let Some(ApiVia { cluster, .. }) = planner.api_via else { return };
     let is = &cluster.version;
-    let marks = [InProgress::Upgrade, InProgress::Programs, InProgress::Containerd];
     let over = cluster.stored_version == *is
         && planner.trusted.answering().all(|api_via| api_via.cluster.version == *is)
         && cluster.nodes.values().all(|node| node.version == *is && !node.cordoned_by_hostler)
-        && planner.facts.values().all(|facts| !marks.iter().any(|mark| facts.in_progress.contains(mark)));
+        && planner.facts.values().all(|facts| !is_half_switched(facts) && !facts.in_progress.contains(&InProgress::Upgrade));
     let kept = kept(planner);
     // Of one that does not answer it is not known what it runs.
     if !over || !kept.iter().all(|(name, _)| planner.trusted.answers(name)) {
@@ -315,6 +314,11 @@ fn is_switched(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
     wanted::uses(facts, &set_of(planner, name))
 }
 
+/// Whether a change of its programs, or of containerd's configuration, was interrupted.
+pub(super) fn is_half_switched(facts: &Facts) -> bool {
+    [InProgress::Programs, InProgress::Containerd].iter().any(|mark| facts.in_progress.contains(mark))
+}
+
 /// The steps of one machine's containerd and kubelet. Returns what the next machine waits for.
 fn node(
     planner: &mut Planner,
@@ -327,8 +331,7 @@ fn node(
     else {
         return Ok(before);
     };
-    let half = [InProgress::Programs, InProgress::Containerd].iter().any(|mark| facts.in_progress.contains(mark));
-    let done = is_switched(planner, name, facts) && found.version == to && !half;
+    let done = is_switched(planner, name, facts) && found.version == to && !is_half_switched(facts);
     if done && !found.cordoned_by_hostler {
         return Ok(before);
     }

@@ -71,13 +71,23 @@ pub fn deviations(cluster: &Value, kubelet: &Value, found: &mut Vec<Deviation>) 
 const PATIENCE: f64 = 30.0;
 const IMPATIENT: &str = "kubeadm would give up on a machine that is only slow: allow at least 30s";
 
+/// Timeouts of an InitConfiguration or a JoinConfiguration that are too short.
+pub fn patience(kind: &'static str, document: &Value, found: &mut Vec<Deviation>) {
+    for (key, value) in document.get("timeouts").and_then(Value::as_mapping).into_iter().flatten() {
+        let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
+        if duration(text).is_some_and(|seconds| seconds < PATIENCE) {
+            found.push(Deviation::of_value(kind, &["timeouts", key], format!("timeouts.{key}: {text}"), IMPATIENT));
+        }
+    }
+}
+
 /// How long kubeadm's certificates live at least, in seconds: they are renewed in the last third of their life, by a timer and by verbs.
 const LIFE: f64 = 900.0;
-const LIFE_KEY: &str = "certificateValidityPeriod";
+pub const LIFE_KEY: &str = "certificateValidityPeriod";
 const SHORT_LIVED: &str = "certificates would expire before they are renewed: allow at least 15m";
 /// A year, in seconds, of the authorities that nothing renews.
 const AUTHORITY_LIFE: f64 = 365.0 * 24.0 * 3600.0;
-const AUTHORITY_KEY: &str = "caCertificateValidityPeriod";
+pub const AUTHORITY_KEY: &str = "caCertificateValidityPeriod";
 const SHORT_LIVED_AUTHORITY: &str = "the cluster would end with its certificate authorities, which nothing renews: allow at least 8760h";
 
 /// Lives of certificates in a ClusterConfiguration that are too short.
@@ -85,16 +95,6 @@ pub fn lives(cluster: &Value, found: &mut Vec<Deviation>) {
     for (key, least, why) in [(LIFE_KEY, LIFE, SHORT_LIVED), (AUTHORITY_KEY, AUTHORITY_LIFE, SHORT_LIVED_AUTHORITY)] {
         if let Some(text) = cluster.get(key).and_then(Value::as_str).filter(|text| duration(text).is_some_and(|life| life < least)) {
             found.push(Deviation::of_value(CLUSTER, &[key], format!("{key}: {text}"), why));
-        }
-    }
-}
-
-/// Timeouts of an InitConfiguration or a JoinConfiguration that are too short.
-pub fn patience(kind: &'static str, document: &Value, found: &mut Vec<Deviation>) {
-    for (key, value) in document.get("timeouts").and_then(Value::as_mapping).into_iter().flatten() {
-        let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
-        if duration(text).is_some_and(|seconds| seconds < PATIENCE) {
-            found.push(Deviation::of_value(kind, &["timeouts", key], format!("timeouts.{key}: {text}"), IMPATIENT));
         }
     }
 }

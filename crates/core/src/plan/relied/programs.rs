@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_yaml::Value;
 
+use super::least::{AUTHORITY_KEY, LIFE_KEY};
 use super::quantities::duration;
 use super::settings::{API, CLUSTER, ETCD, MANAGER, PROXY, SCHEDULER};
 use super::{At, Deviation};
@@ -99,7 +100,7 @@ pub fn deviations(cluster: &Value, proxy: &Value, inventory: &Inventory, found: 
         }
     }
     let period = |key: &str| cluster.get(key).and_then(Value::as_str).and_then(duration);
-    let (authority, leaf) = ("caCertificateValidityPeriod", "certificateValidityPeriod");
+    let (authority, leaf) = (AUTHORITY_KEY, LIFE_KEY);
     if period(authority).unwrap_or(TEN_YEARS) < period(leaf).unwrap_or(YEAR) {
         let key = if cluster.get(authority).is_some() { authority } else { leaf };
         add(CLUSTER, &[key], key.to_owned(), OUTLIVED);
