@@ -7,11 +7,12 @@ lab=cluster
 # shellcheck source=tests/lab/rows.sh
 . "$(dirname "$(realpath "$0")")/rows.sh"
 
-# mends LINE: `plan` names just that row besides the verification, `up` does it, and the next `up` is empty.
+# mends LINE...: `plan` names just these rows besides the verification, `up` does them, and the next `up` is empty.
 mends() {
+    local line
     run 0 plan -i "$inventory"
-    says "$1"
-    [ "$(grep -cE "^  [a-z]" "$work/out")" = 4 ] || { echo "more than that was planned" >&2; return 1; }
+    for line; do says "$line"; done
+    [ "$(grep -cE "^  [a-z]" "$work/out")" = $((3 + $#)) ] || { echo "more than that was planned" >&2; return 1; }
     up
     empty
 }
@@ -51,42 +52,32 @@ kubectl replace --filename - < "$work/corefile.yaml" > /dev/null
 kubectl --namespace kube-system scale deployment coredns --replicas 0 > /dev/null
 run 1 status -i "$inventory"
 says "CoreDNS is scaled to 0"
-mends "CoreDNS is scaled to 0"
-corefile | grep -q 'cache 29'
 kubectl --namespace kube-system delete daemonset kube-proxy > /dev/null
-mends "some of kube-proxy's objects are missing"
 kubectl --namespace kube-flannel delete daemonset --all > /dev/null
-mends "some of flannel's objects are missing"
+mends "CoreDNS is scaled to 0" "some of kube-proxy's objects are missing" "some of flannel's objects are missing"
+corefile | grep -q 'cache 29'
 nowhere() {
     kubectl --namespace "$1" patch daemonset "$2" --patch "'{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"machine\"}}}}}'" > /dev/null
     wait_for 60 "the pods of $2 to go" eval "[ \"\$(kubectl --namespace $1 get daemonset $2 -o 'jsonpath={.status.desiredNumberScheduled}')\" = 0 ]"
 }
 nowhere kube-flannel kube-flannel-ds
-mends "flannel's DaemonSet matches no node"
 nowhere kube-system kube-proxy
-mends "kube-proxy's DaemonSet matches no node"
-kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
-mends "flannel in the cluster differs"
-kubectl --namespace kube-system delete deployment coredns > /dev/null
-mends "CoreDNS's objects are missing"
-corefile | grep -q 'cache 29'
 kubectl --namespace kube-system patch service kube-dns --patch "'{\"spec\":{\"selector\":{\"k8s-app\":\"nothing\"}}}'" > /dev/null
-mends "the Service of CoreDNS does not route to CoreDNS"
+mends "flannel's DaemonSet matches no node" "kube-proxy's DaemonSet matches no node" "the Service of CoreDNS does not route to CoreDNS"
+kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
+kubectl --namespace kube-system delete deployment coredns > /dev/null
+mends "flannel in the cluster differs" "CoreDNS's objects are missing"
+corefile | grep -q 'cache 29'
 
 row "roles, service accounts and kubeadm's documents are compared as they are: gone or changed they come back, no wider than before"
-kubectl delete clusterrolebinding flannel > /dev/null
-mends "some of flannel's objects are missing"
-kubectl delete clusterrolebinding kubeadm:node-autoapprove-certificate-rotation kubeadm:node-proxier > /dev/null
-mends "some RBAC roles of nodes and add-ons are missing"
-kubectl patch clusterrole kubeadm:get-nodes --type json --patch "'[{\"op\":\"replace\",\"path\":\"/rules/0/verbs\",\"value\":[\"*\"]}]'" > /dev/null
-mends "the RBAC roles of nodes and add-ons were changed"
-[ "$(kubectl get clusterrole kubeadm:get-nodes -o "jsonpath={.rules[*].verbs[*]}")" = get ]
-kubectl --namespace kube-system delete serviceaccount coredns > /dev/null
-mends "CoreDNS's objects are missing"
+kubectl delete clusterrolebinding flannel kubeadm:node-autoapprove-certificate-rotation kubeadm:node-proxier > /dev/null
 kubectl --namespace kube-system delete configmap kubeadm-config > /dev/null
-mends "ClusterConfiguration is missing from the cluster"
+mends "some of flannel's objects are missing" "some RBAC roles of nodes and add-ons are missing" "ClusterConfiguration is missing from the cluster"
+kubectl patch clusterrole kubeadm:get-nodes --type json --patch "'[{\"op\":\"replace\",\"path\":\"/rules/0/verbs\",\"value\":[\"*\"]}]'" > /dev/null
+kubectl --namespace kube-system delete serviceaccount coredns > /dev/null
 kubectl --namespace kube-system delete configmap kubelet-config > /dev/null
-mends "KubeletConfiguration is missing from the cluster"
+mends "the RBAC roles of nodes and add-ons were changed" "CoreDNS's objects are missing" "KubeletConfiguration is missing from the cluster"
+[ "$(kubectl get clusterrole kubeadm:get-nodes -o "jsonpath={.rules[*].verbs[*]}")" = get ]
 
 row "a CoreDNS that crashes is in status, with the command that shows why"
 kubectl --namespace kube-system patch configmap coredns --patch "'{\"data\":{\"Corefile\":\"nonsense {\"}}'" > /dev/null
@@ -140,23 +131,18 @@ up
 run 0 status -i "$inventory"
 empty
 
-row "a program replaced is mended"
+row "a program replaced is mended, a kubelet stopped is started, an image deleted is imported and pinned again"
 on rainbowdash 'echo more >> /opt/hostler/current/bin/crictl'
-mends "rainbowdash: bin/crictl differs from the bundle"
-
-row "a kubelet stopped is started"
 on fluttershy systemctl stop kubelet
-mends "fluttershy: kubelet is not running"
+on twilightsparkle ctr -n k8s.io images rm registry.k8s.io/coredns/coredns:v1.14.2
+mends "rainbowdash: bin/crictl differs from the bundle" "fluttershy: kubelet is not running" \
+    "twilightsparkle: the image registry.k8s.io/coredns/coredns:v1.14.2 is missing"
 
 row "a kubelet that is restarted while flannel begins is no hindrance for pods to begin"
 on fluttershy 'rm /etc/cni/net.d/10-flannel.conflist /run/flannel/subnet.env && crictl stop "$(crictl ps -q --name flannel)" > /dev/null
     timeout 60 sh -c "until crictl ps -q --name flannel | grep -q .; do sleep 0.1; done" && systemctl restart kubelet'
 wait_for 60 "flannel to let pods begin" on fluttershy '[ -s /etc/cni/net.d/10-flannel.conflist ]'
 becomes_ready 3
-
-row "an image deleted is imported and pinned again"
-on fluttershy ctr -n k8s.io images rm registry.k8s.io/coredns/coredns:v1.14.2
-mends "fluttershy: the image registry.k8s.io/coredns/coredns:v1.14.2 is missing"
 
 row "a label in the inventory is applied, and mended when it is gone"
 sed -i 's/^  rainbowdash:$/&\n    labels: {shelf: top}/' "$inventory"

@@ -155,6 +155,20 @@ wait_for 60 "the API server to end" eval '! answers'
 run 1 status -i "$inventory"
 mends "$flags was changed on the machine"
 
+row "a kubelet that asks another server is sent back to the cluster's"
+server=$(on rainbowdash "sed -n 's/ *server: //p' /etc/kubernetes/kubelet.conf")
+on rainbowdash 'sed -i "s|server: .*|server: https://10.77.0.12:6443|" /etc/kubernetes/kubelet.conf && systemctl restart kubelet'
+run 1 status -i "$inventory"
+mends "/etc/kubernetes/kubelet.conf names the API server https://10.77.0.12:6443"
+[ "$(on rainbowdash "sed -n 's/ *server: //p' /etc/kubernetes/kubelet.conf")" = "$server" ]
+
+row "an empty or damaged file of another program in kubeadm's folders is no damage, and stays"
+others='/etc/kubernetes/mine.conf /etc/kubernetes/pki/mine.crt /etc/kubernetes/manifests/.mine.yaml.swp'
+on twilightsparkle "for file in $others; do : > \$file; done; echo broken > /etc/kubernetes/pki/mine.key"
+run 0 status -i "$inventory"
+empty
+on twilightsparkle "for file in $others /etc/kubernetes/pki/mine.key; do [ -e \$file ] || exit 1; done; rm $others /etc/kubernetes/pki/mine.key"
+
 row "the group of admin.conf lost its rights: the API server is not called down, and up gives them back"
 on twilightsparkle "$admin kubectl delete clusterrolebinding kubeadm:cluster-admins" > /dev/null
 run 1 status -i "$inventory"

@@ -210,7 +210,7 @@ nothing_left
 empty
 
 row "a shutdown that is killed is finished by the same command"
-begin shutdown -i "$inventory" --yes
+begin shutdown --now -i "$inventory" --yes
 comes_to_say "the machine to power off"
 kill -9 "$begun"
 wait "$begun" 2> /dev/null || true
@@ -218,8 +218,12 @@ run_any() { "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || true; }
 run_any shutdown -i "$inventory" --yes
 wait_for 120 "all machines to be off" all_off twilightsparkle rainbowdash fluttershy
 
-row "after the power is back, nothing has to be typed but start"
+row "after the power is back, every node is cordoned, status names start, and nothing else has to be typed"
 "$hostler" lab on > /dev/null 2>&1
+cordoned() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready,SchedulingDisabled"' | wc -l)" = "$1" ]; }
+wait_for 180 "3 cordoned nodes" cordoned 3
+run 1 status -i "$inventory"
+says "hostler start"
 HOSTLER_CACHE=$work/no-bundle run 0 start -i "$inventory" --yes
 ready 3
 nothing_left
