@@ -86,54 +86,6 @@ says "is valid"
 says "and Kubernetes $from read"
 says_not "!"
 
-row "certificates that expire within 90 days are renewed by up, and the API is never away"
-short='
-    export PATH=/opt/hostler/current/bin:$PATH KUBECONFIG=/etc/kubernetes/admin.conf
-    kubectl -n kube-system get configmap kubeadm-config -o "jsonpath={.data.ClusterConfiguration}" | sed "/^certificateValidityPeriod/d" > /root/short.yaml
-    printf "certificateValidityPeriod: 720h\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nnodeRegistration: {name: twilightsparkle}\n" >> /root/short.yaml
-    kubeadm certs renew all --config /root/short.yaml > /dev/null
-'
-on twilightsparkle "$short"
-run 1 status -i "$inventory"
-grep -Eq "expires in (29|30) days" "$work/out"
-says 'hostler up'
-rm "$work/stop"
-poll renewal https://10.77.0.11:6443/livez &
-poller=$!
-up
-says "certificates expire soon, the first"
-touch "$work/stop"
-wait "$poller"
-printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"
-awk "BEGIN { exit !($(cat "$work/renewal") < 3) }"
-run 0 status -i "$inventory"
-says "in 364 days"
-empty
-
-renewal() { on twilightsparkle 'systemctl start hostler-renewal && journalctl -u hostler-renewal -o cat --since -2min | tail -n 3'; }
-row "the machine renews them by itself, and the API is never away"
-on twilightsparkle "$short"
-run 1 status -i "$inventory"
-rm "$work/stop"
-poll renewal https://10.77.0.11:6443/livez &
-poller=$!
-renewal | grep '^renewed .*apiserver'
-touch "$work/stop"
-wait "$poller"
-printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"
-awk "BEGIN { exit !($(cat "$work/renewal") < 3) }"
-run 0 status -i "$inventory"
-says "in 364 days"
-renewal | grep 'nothing to renew: '
-empty
-
-row "a renewal that was cut before what holds old certificates was restarted is finished; none runs beside a run of hostler"
-on twilightsparkle 'PATH=/opt/hostler/current/bin:$PATH; kubeadm certs renew all > /dev/null'
-on twilightsparkle 'flock /run/hostler/steps/other systemctl start hostler-renewal && journalctl -u hostler-renewal -o cat --since -2min' | grep 'hostler is changing this machine'
-renewal | grep 'restarted programs that still used old ones'
-renewal | grep 'nothing to renew: '
-run 0 status -i "$inventory"
-
 row "a machine joins the cluster that was upgraded, and another is rebuilt"
 run 0 rebuild rainbowdash -i "$inventory" --yes
 kubelets "$to"
