@@ -64,8 +64,12 @@ empty
 row "what kubelets present is signed by the cluster, and API servers reach them by it"
 every_kubelet_answers() { for machine in twilightsparkle rainbowdash fluttershy; do on twilightsparkle "$admin kubectl get --raw /api/v1/nodes/$machine/proxy/healthz" > /dev/null || return 1; done; }
 every_kubelet_answers
-on twilightsparkle "$admin"'kubectl --namespace kube-flannel logs --selector app=flannel --tail 1 --prefix' > "$work/logs"
-[ "$(wc -l < "$work/logs")" = 3 ]
+# A pod may have no log yet.
+logs_of_every_flannel() {
+    on twilightsparkle "$admin"'kubectl --namespace kube-flannel logs --selector app=flannel --tail 1 --prefix' > "$work/out" 2>&1
+    [ "$(grep -c '^\[pod/' "$work/out")" = 3 ]
+}
+wait_for 60 "a log of each machine's flannel" logs_of_every_flannel
 on twilightsparkle 'grep -q -e --kubelet-certificate-authority=/etc/kubernetes/pki/ca.crt /etc/kubernetes/manifests/kube-apiserver.yaml'
 for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" '[ ! -e /var/lib/kubelet/pki/kubelet.crt ]'; done
 
