@@ -78,6 +78,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         at: Timestamp::now(),
     })
 }
+        renamed: None,
 
 /// Copies what lay beside the film, under the name that the film got; a remark for each that could not be. That one stays with the original.
 fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, who: &str) -> Result<Vec<String>> {

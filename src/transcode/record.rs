@@ -263,6 +263,9 @@ pub struct Said<T> {
 
 impl<T: DeserializeOwned> Trusted for Said<T> {}
 
+    /// When its files got another name: media servers are told of that as of a film that is new.
+    #[serde(default)]
+    pub renamed: Option<Timestamp>,
 impl<T> Said<T> {
     pub fn of(film: &Film, said: T) -> Said<T> {
         Said { round: film.round, source: film.stamp, said }
@@ -280,6 +283,11 @@ pub struct Renamed {
     /// As of the film's [`Rename`](super::ledger::Rename).
     pub asked: Timestamp,
     /// Why it is not possible, for the user; `None`: the film has it.
+    /// When its files came to be called as they are.
+    pub fn named(&self) -> Timestamp {
+        self.renamed.unwrap_or(self.at)
+    }
+
     pub refused: Option<String>,
 }
 

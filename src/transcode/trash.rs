@@ -313,6 +313,7 @@ mod tests {
             remarks: Vec::new(),
             media_server: None,
             media_server_failed: false,
+            renamed: None,
             original: false,
             speed: None,
             space: None,

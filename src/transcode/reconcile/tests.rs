@@ -79,6 +79,7 @@ fn published() -> Published {
         media_server_failed: false,
         original: false,
         speed: None,
+        renamed: None,
         space: None,
         at: now(),
     }
