@@ -103,7 +103,7 @@ fn named<'a, 'f>(name: &'a str, films: &'f BTreeMap<FilmId, Film>) -> (Option<&'
 }
 
 /// Which entries this process knows, and since when.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known(BTreeMap<PathBuf, Instant>);
 
 /// An entry of the trash.

@@ -395,7 +395,8 @@ impl Watcher {
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
         let (inbox, originals, films) = (self.inbox.clone(), settings.originals.clone(), self.films.clone().unwrap_or_default());
-        let mut known = std::mem::take(&mut self.trash_known);
+        // A copy: if the trash can't be read, or the share hangs, what is known of its entries is still true.
+        let mut known = self.trash_known.clone();
         let (emptied, known) =
             self.share.run(LIMIT, move || Ok((trash::empty(&inbox, &films, &originals, &mut known, SystemTime::now())?, known))).await?;
         (self.trash, self.trash_known, self.trash_seen) = (emptied.rest, known, Some(Instant::now()));
@@ -437,5 +438,28 @@ fn log(film: &Film) {
         Stage::Done { .. } => tracing::info!("{name}: done"),
         Stage::Failing { reason, .. } => tracing::warn!("{name}: failed: {reason}"),
         Stage::Failed { .. } => tracing::info!("{name}: in failed/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jobs::Here;
+    use super::*;
+
+    /// Else a share that is away now and then would keep everything.
+    #[tokio::test]
+    async fn what_is_known_of_the_trash_survives_a_trash_that_can_not_be_read() {
+        let root = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: root.path().to_owned() };
+        std::fs::create_dir_all(inbox.trash().join("AAAA.1.replaced")).expect("made");
+        let settings = Settings::parse(r#"{"folders": {"Movies": {}}}"#).expect("valid");
+        let here = Here::new(inbox.root.clone(), "library".into(), "settings".into());
+        let mut watcher = Watcher::new(inbox.clone(), "settings".into(), Jobs::Here(here));
+        watcher.empty_trash(&settings).await.expect("read");
+        let known = watcher.trash_known.clone();
+        assert_ne!(known, trash::Known::default());
+        std::fs::rename(inbox.trash(), root.path().join("away")).expect("renamed");
+        watcher.empty_trash(&settings).await.expect_err("it is away");
+        assert_eq!(watcher.trash_known, known);
     }
 }
