@@ -70,6 +70,8 @@ pub struct Watcher {
     jobs: Jobs,
     share: Share,
     settling: Settling,
+    /// Of what belongs to films that were claimed before.
+    late: Settling,
     /// The folders in `watch/` that were made.
     made: Vec<String>,
     /// As on disk; `None`: must be read again.
@@ -103,6 +105,7 @@ impl Watcher {
             jobs,
             share,
             settling: Settling::default(),
+            late: Settling::default(),
             made: Vec::new(),
             films: None,
             unreadable: BTreeMap::new(),
@@ -179,10 +182,11 @@ impl Watcher {
         // Whatever may leave the trash is looked at before.
         let all = self.trash_is_due();
         let (seen, films) = self.share.run(LIMIT, move || Ok((observe::observe(&inbox, &set, &known, all)?, known))).await?;
-        let Seen { dropped, misplaced, files, unreadable, unknown, requests, paused, space } = seen;
+        let Seen { dropped, misplaced, late, files, unreadable, unknown, requests, paused, space } = seen;
         let unreadable: BTreeMap<FilmId, String> = self.unreadable.clone().into_iter().chain(unreadable).collect();
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
+        let late = self.late.complete(late, stable);
         let clock = ZonedDateTime::now();
         let machines = Machines::now(&settings, films.values(), &self.machines, clock.time());
         let hold = if paused {
@@ -205,7 +209,8 @@ impl Watcher {
         let in_hardware = settings.folders.keys().filter(|folder| settings.takes_hardware(folder)).cloned().collect();
         let own = settings.folders.iter().filter(|(_, folder)| settings.split.is_some() && folder.preset.is_none());
         let splits = own.map(|(name, _)| name.clone()).collect();
-        let played = self.playing.round(&settings.media_servers, &films);
+        let copied = files.iter().filter_map(|(id, files)| Some((id.clone(), files.ready.clone()?))).collect();
+        let played = self.playing.round(&settings.media_servers, &films, &copied);
         let world = World {
             now,
             paused,
@@ -213,6 +218,7 @@ impl Watcher {
             in_hardware,
             splits,
             played,
+            late,
             films,
             files,
             unreadable,
@@ -332,7 +338,10 @@ impl Watcher {
             Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
             Action::Record(film) => log(film),
             Action::Claim(_)
+            | Action::Along(..)
             | Action::Reclaim(_)
+            | Action::Sweep(_)
+            | Action::Allow(..)
             | Action::Prepare(..)
             | Action::ClearFailure(_)
             | Action::Discard(_)

@@ -37,7 +37,7 @@ impl One<'_> {
         }
         // What is being published is renamed afterwards.
         let publishes = self.own_jobs().iter().any(|(job, _)| job.task == Task::Publish);
-        if jobs.is_empty() && !publishes && rename.not_before.is_none_or(|until| until <= self.world.now) {
+        if jobs.is_empty() && !publishes && self.seconds_until(rename.not_before).is_none() {
             let (id, round) = (self.film.id.clone(), self.film.round);
             self.actions.push(Action::Begin(Job { id, task: Task::Rename, round, attempt: rename.tries }, super::Place::default()));
         }
