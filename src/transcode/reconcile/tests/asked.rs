@@ -84,7 +84,7 @@ fn a_film_in_the_library_gets_another_name() {
         film.published().expect("it is there").clone()
     };
     assert_eq!(said(None).film.path, std::path::PathBuf::from("Movies/Up (2009).mkv"));
-    assert_eq!((said(None).media_server, said(None).named()), (None, now()), "media servers are told of it");
+    assert_eq!((said(None).media_server, said(None).named()), (None, now()), "media servers get to know it");
     let refused = said(Some("it is taken"));
     assert_eq!((&refused.media_server, refused.named()), (&told, published().at), "nothing is new");
     assert_eq!((refused.film.path, refused.remarks.len()), (std::path::PathBuf::from("Movies/Up.mkv"), 1));
