@@ -6,8 +6,9 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::kind;
 use crate::user_file;
 
 /// Bytes of a sector of a DVD.
@@ -42,6 +43,35 @@ fn is_title_set(name: &str) -> bool {
     name.strip_prefix("VTS_").and_then(|rest| rest.strip_suffix("_0.IFO")).is_some_and(|number| number.parse::<u8>().is_ok())
 }
 
+/// Whether a file is a part of a DVD, by its name.
+pub fn is_part(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
+    (stem == "VIDEO_TS" || stem.starts_with("VTS_")) && matches!(extension, "IFO" | "BUP" | "VOB")
+}
+
+/// A film that lies among the files of a disc, or below them, and is not a part of it.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn other_film(folder: &Path) -> io::Result<Option<PathBuf>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if kind::is_foreign(&name) || is_part(&name) {
+            continue;
+        }
+        let is_folder = entry.file_type()?.is_dir();
+        if is_folder && is_disc(&name) || !is_folder && (kind::is_film(&path) || kind::is_coming(&path)) {
+            return Ok(Some(path));
+        }
+        if is_folder && let Some(found) = other_film(&path)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// What a disc lacks by its own tables of contents; `None`: nothing. `folder` is its `VIDEO_TS` or `BDMV`.
 ///
 /// # Errors
@@ -65,6 +95,9 @@ fn sizes(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut sizes = Vec::new();
     for entry in listed {
         let entry = entry?;
+        if kind::is_foreign(&entry.file_name()) {
+            continue;
+        }
         sizes.push((entry.file_name().to_string_lossy().to_ascii_uppercase(), entry.metadata()?.len()));
     }
     sizes.sort();
@@ -72,7 +105,7 @@ fn sizes(folder: &Path) -> io::Result<Vec<(String, u64)>> {
 }
 
 /// The real name of an entry, whatever its case.
-fn named(folder: &Path, name: &str) -> io::Result<std::path::PathBuf> {
+fn named(folder: &Path, name: &str) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().eq_ignore_ascii_case(name) {
@@ -177,6 +210,7 @@ fn blu_ray(folder: &Path) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Stamp;
     use super::*;
 
     fn ifo(sectors: u32, whole: u32, sets: u16) -> Vec<u8> {
@@ -274,5 +308,44 @@ mod tests {
         assert!(!is_flat(place.path()).unwrap());
         fs::write(place.path().join("vts_01_0.ifo"), "").unwrap();
         assert!(is_flat(place.path()).unwrap());
+        fs::create_dir_all(place.path().join("@eaDir")).unwrap();
+        for own in ["VTS_01_1.VOB", "video_ts.bup", "@eaDir/preview.mkv", "notes.txt", "._Up.mkv"] {
+            fs::write(place.path().join(own), "").unwrap();
+        }
+        assert_eq!(other_film(place.path()).unwrap(), None);
+        for other in ["Bonus.mkv", "Download.mkv.part", "Extras/Making of.mp4", "Extras/Disc 2/BDMV/index.bdmv"] {
+            let other = place.path().join(other);
+            fs::create_dir_all(other.parent().unwrap()).unwrap();
+            fs::write(&other, "").unwrap();
+            assert!(other.starts_with(other_film(place.path()).unwrap().unwrap()), "{other:?}");
+            fs::remove_file(&other).unwrap();
+            let _ = fs::remove_dir_all(place.path().join("Extras"));
+        }
+    }
+
+    /// Macs and file servers write a file beside each one, at any time.
+    #[test]
+    fn what_indexers_write_changes_no_disc() {
+        let mut clip = vec![0; 100];
+        clip[56..60].copy_from_slice(&1_u32.to_be_bytes());
+        let place = tempfile::tempdir().unwrap();
+        let disc = place.path().join("BDMV");
+        let write = |name: &str, bytes: &[u8]| {
+            let file = disc.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, bytes).unwrap();
+        };
+        write("index.bdmv", b"index");
+        write("PLAYLIST/00000.mpls", b"MPLS0200..........00001M2TS");
+        write("CLIPINF/00001.clpi", &clip);
+        write("STREAM/00001.m2ts", &[0; 192]);
+        let before = (Stamp::of(&disc).unwrap(), lacks(&disc).unwrap());
+        assert_eq!(before.1, None);
+        for name in ["STREAM/._00001.m2ts", "STREAM/@eaDir/00001.m2ts@SynoEAStream", ".DS_Store", "CLIPINF/._00001.clpi", "Thumbs.db"] {
+            write(name, b"an index");
+            assert_eq!((Stamp::of(&disc).unwrap(), lacks(&disc).unwrap()), before, "{name}");
+        }
+        write("STREAM/00001.m2ts", &[0; 193]);
+        assert_ne!(Stamp::of(&disc).unwrap(), before.0);
     }
 }

@@ -213,11 +213,11 @@ impl<'a> Encoder<'a> {
         if self.film.original == Original::Wanted
             && let Some(title) = titles.film().filter(|title| !title.on_disc())
         {
-            let part = match self.original(&input, stamp, title.clone()).await? {
-                Ok(part) => part,
+            let (part, remarks) = match self.original(&input, stamp, title.clone()).await? {
+                Ok(original) => original,
                 Err(flaw) => return Ok(Err(flaw)),
             };
-            return Ok(Ok(Ended::Encoded(self.encoded(part, Vec::new(), Vec::new(), true, stamp, start))));
+            return Ok(Ok(Ended::Encoded(self.encoded(part, Vec::new(), remarks, true, stamp, start))));
         }
         let picked = match self.pick(&titles) {
             Ok(picked) => picked,
@@ -326,7 +326,7 @@ impl<'a> Encoder<'a> {
             Ok(tracks) => tracks,
             Err(flaw) => return Ok(Err(self.outside_if_full(flaw))),
         };
-        let mut output = match self.verified(&mut attempt, &source, &tracks, hdr).await? {
+        let mut output = match self.verified(&mut attempt, &source, &tracks, hdr, remarks).await? {
             Ok(output) => output,
             Err(flaw) => {
                 // The log of the verification would hide that of the encoding.
@@ -381,6 +381,7 @@ impl<'a> Encoder<'a> {
         source: &Title,
         tracks: &Option<Tracks>,
         hdr: bool,
+        remarks: &mut Vec<String>,
     ) -> Result<Result<Title, Flaw>, Stopped> {
         attempt.size = self.part.metadata().map_or(0, |metadata| metadata.len());
         let part = self.part.to_owned();
@@ -402,6 +403,9 @@ impl<'a> Encoder<'a> {
                     .is_none_or(|picture| picture.depth() < 10 || !matches!(picture.color_transfer.as_str(), "smpte2084" | "arib-std-b67"))
             {
                 wrong.push("its picture is no longer 10-bit HDR".to_owned());
+            }
+            if self.film.accepted {
+                remarks.extend(wrong.drain(..).map(|wrong| format!("published as it is: {wrong}")));
             }
             if !wrong.is_empty() {
                 return Ok(Err(Flaw::permanent(format!("the encoded film differs from the original: {}", wrong.join("; ")))));

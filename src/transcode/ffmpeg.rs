@@ -135,6 +135,11 @@ impl Probe {
         Some((rate(&picture.r_frame_rate)?, rate(&picture.avg_frame_rate)?))
     }
 
+    /// Seconds, where the file begins by its own times.
+    pub fn begins(&self) -> f64 {
+        self.format.start_time.parse().unwrap_or(0.0)
+    }
+
     /// Seconds, where its first track begins: what ffmpeg counts positions from.
     pub fn head(&self) -> f64 {
         self.picture().map_or(0.0, |picture| picture.begins() - self.streams.iter().map(Stream::begins).fold(picture.begins(), f64::min))
@@ -241,13 +246,79 @@ pub fn without_font(text: &str) -> String {
     text.split("\n\n").map(plain).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Arguments that copy the streams of a film into MKV, with subtitles as SRT where MKV has no such form.
+/// Sound that MKV has a form for.
+const HELD: [&str; 37] = [
+    "aac",
+    "ac3",
+    "eac3",
+    "mp1",
+    "mp2",
+    "mp3",
+    "dts",
+    "truehd",
+    "mlp",
+    "flac",
+    "vorbis",
+    "opus",
+    "tta",
+    "wavpack",
+    "alac",
+    "pcm_s16le",
+    "pcm_s24le",
+    "pcm_s32le",
+    "pcm_s16be",
+    "pcm_s24be",
+    "pcm_s32be",
+    "pcm_u8",
+    "pcm_f32le",
+    "pcm_f64le",
+    "pcm_alaw",
+    "pcm_mulaw",
+    "adpcm_ms",
+    "adpcm_ima_wav",
+    "wmav1",
+    "wmav2",
+    "wmapro",
+    "ra_144",
+    "ra_288",
+    "cook",
+    "sipr",
+    "ralf",
+    "atrac3",
+];
+/// Text that MKV has no form for.
+const TEXTS: [&str; 9] = ["mov_text", "text", "subviewer", "subviewer1", "microdvd", "sami", "mpl2", "stl", "realtext"];
+
+/// What becomes of a sound track that MKV has no form for; `None`: it is copied.
+fn converted(sound: &Stream) -> Option<&'static str> {
+    let codec = sound.codec_name.as_str();
+    // FLAC loses nothing.
+    let to = if codec.starts_with("pcm_") { "flac" } else { "aac" };
+    (!HELD.contains(&codec)).then_some(to)
+}
+
+/// What of a film [`remux`] can't copy, for the user.
+pub fn not_copied(probe: &Probe) -> Vec<String> {
+    let sounds = probe.of_kind("audio");
+    let converted = sounds.iter().enumerate().filter_map(|(number, sound)| Some((number + 1, sound, converted(sound)?)));
+    converted
+        .map(|(number, sound, to)| {
+            let (from, to) = (sound.codec_name.to_uppercase(), to.to_uppercase());
+            format!("audio track {number} was converted to {to}: MKV files can't contain {from}")
+        })
+        .collect()
+}
+
+/// Arguments that copy the streams of a film into MKV, with sound and subtitles in another form where MKV has none for theirs.
 pub fn remux(film: &Path, output: &Path, probe: &Probe) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-i"].map(OsString::from).into_iter().collect();
     arguments.push(protected(film));
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
     add(&["-map", "0:v", "-map", "0:a?", "-map", "0:s?", "-map", "0:t?", "-c", "copy", "-default_mode", "passthrough"]);
-    for (number, _) in probe.of_kind("subtitle").iter().enumerate().filter(|(_, stream)| stream.codec_name == "mov_text") {
+    for (number, to) in probe.of_kind("audio").iter().enumerate().filter_map(|(number, sound)| Some((number, converted(sound)?))) {
+        add(&[&format!("-c:a:{number}"), to]);
+    }
+    for (number, _) in probe.of_kind("subtitle").iter().enumerate().filter(|(_, stream)| TEXTS.contains(&stream.codec_name.as_str())) {
         add(&[&format!("-c:s:{number}"), "srt"]);
     }
     add(&["-f", "matroska"]);
@@ -299,6 +370,17 @@ mod tests {
         let wanted = "1\n00:00:01,028 --> 00:00:03,028\nHello\n<i>there</i>.\n\n2\n00:00:05,000 --> 00:00:06,000\n<font face=\"sans-serif\" \
             size=\"15\" color=\"#ff0000\">Red</font>\n";
         assert_eq!(without_font(text), wanted);
+    }
+
+    #[test]
+    fn what_mkv_has_no_form_for_is_converted_and_all_else_is_copied() {
+        let stream = |kind: &str, codec: &str| Stream { codec_type: kind.to_owned(), codec_name: codec.to_owned(), ..Stream::default() };
+        let sounds = ["aac", "pcm_bluray", "amr_nb"].map(|codec| stream("audio", codec));
+        let streams = [stream("video", "h264")].into_iter().chain(sounds).chain([stream("subtitle", "mov_text")]).collect();
+        let probe = Probe { streams, ..Probe::default() };
+        let words = remux(Path::new("in"), Path::new("out"), &probe).join(std::ffi::OsStr::new(" ")).into_string().expect("plain text");
+        assert!(words.contains("-c copy") && words.contains("-c:a:1 flac -c:a:2 aac -c:s:0 srt") && !words.contains("-c:a:0"), "{words}");
+        assert_eq!(not_copied(&probe)[1], "audio track 3 was converted to AAC: MKV files can't contain AMR_NB");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use hostler_core::films::language;
+
 /// Extensions of films.
 const FILMS: [&str; 42] = [
     "mkv", "mk3d", "mp4", "m4v", "mov", "qt", "avi", "wmv", "asf", "flv", "f4v", "webm", "ogm", "ogv", "mpg", "mpeg", "mpe", "m2p", "mpv",
@@ -16,11 +18,50 @@ const NOT_TAKEN: [&str; 23] = [
 ];
 /// Extensions of copies and downloads that are not complete.
 const PARTS: [&str; 9] = ["part", "!qb", "!ut", "crdownload", "partial", "download", "aria2", "filepart", "tmp"];
-/// What belongs to a film if it has its name.
-const BESIDE: [&str; 12] = ["srt", "ass", "ssa", "vtt", "sub", "idx", "sup", "smi", "nfo", "jpg", "jpeg", "png"];
-/// What belongs to the only film of a folder.
-const OF_FOLDER: [&str; 11] =
-    ["poster", "folder", "cover", "fanart", "backdrop", "banner", "logo", "clearlogo", "landscape", "thumb", "movie"];
+/// Subtitles.
+const TEXTS: [&str; 9] = ["srt", "ass", "ssa", "vtt", "sub", "idx", "sup", "smi", "ttml"];
+/// Descriptions and pictures.
+const PICTURES: [&str; 6] = ["nfo", "jpg", "jpeg", "png", "webp", "tbn"];
+/// Names of a description and of pictures: behind that of the film, or alone beside the only film of a folder.
+const OF_FOLDER: [&str; 17] = [
+    "poster",
+    "folder",
+    "cover",
+    "fanart",
+    "backdrop",
+    "background",
+    "banner",
+    "logo",
+    "clearlogo",
+    "clearart",
+    "characterart",
+    "keyart",
+    "disc",
+    "discart",
+    "landscape",
+    "thumb",
+    "movie",
+];
+/// What is said of subtitles behind the film's name, besides the language.
+const SAID: [&str; 15] = [
+    "forced",
+    "foreign",
+    "sdh",
+    "cc",
+    "hi",
+    "default",
+    "full",
+    "signs",
+    "songs",
+    "commentary",
+    "comment",
+    "original",
+    "dub",
+    "hans",
+    "hant",
+];
+/// Folders with the subtitles of the films beside them.
+const OF_TEXTS: [&str; 5] = ["subs", "sub", "subtitles", "subtitle", "vobsubs"];
 /// Folders of systems and downloaders, in lower case. What is deleted must not come back.
 const SERVICE: [&str; 12] = [
     "#recycle",
@@ -60,6 +101,9 @@ const HIDDEN: [&str; 20] = [
     ".unionfs",
 ];
 
+/// What file servers and desktops write into any folder they show, in lower case.
+const INDEX: [&str; 6] = ["@eadir", ".@__thumb", ".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"];
+
 fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
@@ -80,30 +124,111 @@ pub fn is_hidden_service(name: &OsStr) -> bool {
     HIDDEN.iter().any(|start| name.starts_with(start))
 }
 
+/// Whether a file server or a desktop wrote it while it showed the folder: nobody misses it.
+pub fn is_index(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_lowercase();
+    INDEX.contains(&name.as_str()) || name.starts_with("._")
+}
+
+/// Whether something in a folder is not its owner's, and comes and goes as others like.
+pub fn is_foreign(name: &OsStr) -> bool {
+    is_index(name) || is_service(name) || is_hidden_service(name)
+}
+
+/// Whether it will be a film once its copy or download is complete.
+pub fn is_coming(path: &Path) -> bool {
+    PARTS.contains(&extension(path).as_str()) && path.file_stem().is_some_and(|stem| is_film(Path::new(stem)))
+}
+
 /// Why a file is not taken although it looks like a film; `None`: it does not, or it is taken.
 pub fn why_not(path: &Path) -> Option<String> {
     let extension = extension(path);
-    let stem = path.file_stem().map(Path::new).unwrap_or(path);
-    if PARTS.contains(&extension.as_str()) && is_film(stem) {
+    if is_coming(path) {
         return Some(format!("ignored: `.{extension}` is the extension of an incomplete copy or download"));
     }
     NOT_TAKEN.contains(&extension.as_str()).then(|| format!("ignored: HandBrake does not read `.{extension}` files"))
 }
 
-/// Whether a file belongs to a film: it has its name, or the film has the folder for itself.
-pub fn belongs(name: &OsStr, film: &OsStr, alone: bool) -> bool {
-    let path = Path::new(name);
-    if !BESIDE.contains(&extension(path).as_str()) || name.as_encoded_bytes().starts_with(b".") {
-        return false;
+/// Whether a file may belong to a film, by its extension.
+pub fn is_beside(path: &Path) -> bool {
+    let extension = extension(path);
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b".") || is_index(name));
+    !hidden && (TEXTS.contains(&extension.as_str()) || PICTURES.contains(&extension.as_str()))
+}
+
+/// Whether a file is a subtitle.
+pub fn is_text(path: &Path) -> bool {
+    TEXTS.contains(&extension(path).as_str())
+}
+
+/// Whether a folder has the subtitles of the films beside it, by its name.
+pub fn is_of_texts(name: &OsStr) -> bool {
+    OF_TEXTS.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// The films of a folder, by their names without extension, to tell what belongs to one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside<'a> {
+    pub film: &'a str,
+    /// Known besides it: what has the longer name of one of these is not this one's.
+    pub others: &'a [String],
+    /// Whether the folder is the film's own: whatever it is called there belongs to it.
+    pub alone: bool,
+}
+
+impl Beside<'_> {
+    /// Whether a file belongs to the film: it has its name and nothing behind that but what is said of subtitles and pictures, or the film has
+    /// the folder for itself.
+    pub fn has(&self, name: &OsStr) -> bool {
+        let path = Path::new(name);
+        if !is_beside(path) {
+            return false;
+        }
+        let own = path.file_stem().unwrap_or_default().to_string_lossy();
+        let Some(behind) = behind(&own, self.film) else {
+            let picture = || PICTURES.contains(&extension(path).as_str()) && is_of_folder(&own.to_lowercase());
+            return self.alone && (picture() || is_text(path) && is_said(&own));
+        };
+        let is_others = self.others.iter().any(|other| other.len() > self.film.len() && self::behind(&own, other).is_some());
+        !is_others && (self.alone || is_said(behind))
     }
-    let (name, stem) = (name.to_string_lossy(), Path::new(film).file_stem().unwrap_or(film).to_string_lossy());
-    let own = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    rest(&name, &stem).is_some() || alone && OF_FOLDER.contains(&own.as_str())
+
+    /// Whether a subtitle in a folder of subtitles belongs to the film.
+    pub fn has_text(&self, name: &OsStr) -> bool {
+        let path = Path::new(name);
+        is_text(path) && is_beside(path) && (self.alone && self.others.is_empty() || self.has(name))
+    }
+}
+
+/// `poster`, `fanart2`
+fn is_of_folder(word: &str) -> bool {
+    OF_FOLDER.contains(&word.trim_end_matches(|letter: char| letter.is_ascii_digit()))
+}
+
+/// Whether all words behind a film's name say something of its subtitles or pictures, and none is a part of another film's name.
+fn is_said(behind: &str) -> bool {
+    let mut known = false;
+    let mut words = behind.split(['.', '-', '_', ' ', '(', ')', '[', ']']).filter(|word| !word.is_empty());
+    words.all(|word| {
+        let lower = word.to_lowercase();
+        // A region, or the number of one of several: only behind a language. A film may be called `Rocky.2`.
+        let further = known && word.len() <= 3 && word.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit());
+        let is = further || SAID.contains(&lower.as_str()) || is_of_folder(&lower) || language::is_word(word);
+        known |= is;
+        is
+    })
+}
+
+/// What follows the film's name in that of a file beside it, without its extension; whatever the case, as file servers have it.
+fn behind<'a>(own: &'a str, stem: &str) -> Option<&'a str> {
+    let (start, behind) = own.split_at_checked(stem.len())?;
+    (start.eq_ignore_ascii_case(stem) && (behind.is_empty() || behind.starts_with(['.', '-', '_']))).then_some(behind)
 }
 
 /// What follows the film's name in that of a file beside it: `.en.srt`.
 pub fn rest<'a>(name: &'a str, stem: &str) -> Option<&'a str> {
-    name.strip_prefix(stem).filter(|rest| rest.starts_with(['.', '-', '_']))
+    let (start, rest) = name.split_at_checked(stem.len())?;
+    (start.eq_ignore_ascii_case(stem) && rest.starts_with(['.', '-', '_'])).then_some(rest)
 }
 
 #[cfg(test)]
@@ -132,16 +257,59 @@ mod tests {
         for name in ["._Up.mkv", ".DS_Store", ".Trash-1000", ".sync", ".stfolder"] {
             assert!(is_hidden_service(OsStr::new(name)), "{name}");
         }
+        for name in ["@eaDir", ".DS_Store", "Thumbs.db", "._Up.mkv", ".@__thumb"] {
+            assert!(is_index(OsStr::new(name)) && is_foreign(OsStr::new(name)), "{name}");
+        }
+        assert!(!is_index(OsStr::new("#recycle")) && !is_index(OsStr::new(".stfolder")), "what is in these is its owner's");
         assert!(!is_hidden_service(OsStr::new("...And Justice for All (1979).mkv")) && !is_hidden_service(OsStr::new(".45 (2006)")));
     }
 
     #[test]
     fn what_belongs_to_a_film_has_its_name_or_its_folder() {
-        let belongs = |name: &str, alone| belongs(OsStr::new(name), OsStr::new("Up (2009).mkv"), alone);
-        for name in ["Up (2009).en.srt", "Up (2009).nfo", "Up (2009)-poster.jpg"] {
+        let belongs = |name: &str, alone| Beside { film: "Up (2009)", others: &[], alone }.has(OsStr::new(name));
+        for name in [
+            "Up (2009).srt",
+            "Up (2009).en.srt",
+            "Up (2009).pt-BR.forced.srt",
+            "up (2009).English.SDH.ass",
+            "Up (2009).ger.2.srt",
+            "Up (2009).nfo",
+            "Up (2009)-poster.jpg",
+            "Up (2009)-fanart2.jpg",
+        ] {
             assert!(belongs(name, false), "{name}");
         }
-        assert!(belongs("poster.jpg", true) && belongs("movie.nfo", true) && !belongs("poster.jpg", false));
-        assert!(!belongs("Up (2009) 2.srt", true) && !belongs("notes.txt", true) && !belongs("._Up (2009).en.srt", true));
+        for name in
+            ["poster.jpg", "folder.jpg", "Fanart.PNG", "backdrop3.webp", "movie.nfo", "English.srt", "Up (2009).Directors cut.en.srt"]
+        {
+            assert!(belongs(name, true) && !belongs(name, false), "{name}");
+        }
+        for name in ["Up (2009) 2.srt", "notes.txt", "._Up (2009).en.srt", "Down.srt", "holiday.jpg"] {
+            assert!(!belongs(name, true), "{name}");
+        }
+    }
+
+    /// The name of one begins with that of the other.
+    #[test]
+    fn what_belongs_to_one_film_goes_with_no_other() {
+        let others = ["Rocky.II".to_owned(), "Rocky.Balboa".to_owned()];
+        let of_rocky = |name: &str, others: &[String], alone| Beside { film: "Rocky", others, alone }.has(OsStr::new(name));
+        for name in ["Rocky.II.en.srt", "Rocky.II.srt", "Rocky.II-poster.jpg", "rocky.balboa.nfo"] {
+            assert!(!of_rocky(name, &others, false) && !of_rocky(name, &others, true), "{name}");
+            assert!(!of_rocky(name, &[], false), "{name}: its film may come yet");
+        }
+        assert!(!of_rocky("Rocky.2.srt", &[], false) && !of_rocky("Rocky.VI.en.srt", &[], false));
+        assert!(of_rocky("Rocky.vi.srt", &others, false), "Vietnamese");
+        assert!(of_rocky("Rocky.en.2.srt", &others, false));
+        assert!(Beside { film: "Rocky.II", others: &["Rocky".to_owned()], alone: false }.has(OsStr::new("Rocky.II.en.srt")));
+    }
+
+    #[test]
+    fn a_folder_of_subtitles_belongs_to_the_films_beside_it() {
+        assert!(is_of_texts(OsStr::new("Subs")) && is_of_texts(OsStr::new("SUBTITLES")) && !is_of_texts(OsStr::new("Extras")));
+        let of = |name: &str, others: &[String]| Beside { film: "One", others, alone: others.is_empty() }.has_text(OsStr::new(name));
+        let two = ["Two".to_owned()];
+        assert!(of("2_English.srt", &[]) && of("One.en.srt", &two));
+        assert!(!of("2_English.srt", &two) && !of("Two.en.srt", &two) && !of("cover.jpg", &[]) && !of(".DS_Store", &[]));
     }
 }

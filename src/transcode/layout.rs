@@ -95,7 +95,9 @@ impl Inbox {
     pub fn prepare<'a>(&self, folders: impl IntoIterator<Item = &'a String>) -> Result<()> {
         require_marker(&self.root)?;
         let parts = ["claim", "work", "publish", "ledger", "trash", "failed", "requests"].map(|part| self.root.join(part));
-        for folder in parts.into_iter().chain(folders.into_iter().map(|name| self.watch().join(name))) {
+        let dropped_into = folders.into_iter().map(|name| self.watch().join(name));
+        // A link in the place of one is listed as what is not taken.
+        for folder in parts.into_iter().chain(dropped_into.filter(|folder| !folder.is_symlink())) {
             std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
         }
         Ok(())

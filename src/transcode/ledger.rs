@@ -162,6 +162,22 @@ impl Film {
         self.path.file_name().filter(|name| is_disc(name)).unwrap_or(OsStr::new("source"))
     }
 
+    /// Its name without an extension, which what belongs to it has, too. A disc has that of its folder.
+    pub fn stem(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        let stem = match self.path.parent().and_then(Path::file_name) {
+            Some(folder) if is_disc(name) => folder,
+            _ if self.flat => name,
+            _ => Path::new(name).file_stem().unwrap_or(name),
+        };
+        stem.to_string_lossy().into_owned()
+    }
+
+    /// Whether it was dropped in a folder below that of its preset: its own, if no other film is there.
+    pub fn in_folder(&self) -> bool {
+        self.path.components().count() > 2
+    }
+
     /// Its place in the library, relative to that.
     ///
     /// # Errors

@@ -209,6 +209,7 @@ mod tests {
             remarks: Vec::new(),
             media_server: None,
             media_server_failed: false,
+            renamed: None,
             original: false,
             speed,
             space: None,

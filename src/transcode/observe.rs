@@ -10,24 +10,21 @@ use anyhow::{Context, Result};
 use hostler_core::films::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 
-use super::disc::{self, is_disc};
 use super::film::FilmId;
 use super::from_encoder;
-use super::kind::{self, is_film};
+use super::late::{Late, late};
 use super::layout::{Inbox, read_json, require_marker, space};
 use super::ledger::{Film, Priority, Stage};
 use super::publish::said;
 use super::reconcile::{Dropped, Files, Request};
-use super::record::{ENCODED, Encoded, FAILURE, Failure, PUBLISHED, RENAMED, Stamp, TASK, plain};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, GO, PUBLISHED, READY, RENAMED, Stamp, TASK, left_over, plain};
 use super::split::{Done, PLAN, Plan, Work};
 use super::trash;
+use super::walk::{Watched, walk};
 use crate::user_file;
 
 /// The longest request that is read.
 const MOST_BYTES: usize = 4 << 10;
-
-/// Depth of nested folders.
-const DEPTH: usize = 12;
 
 /// The result of an observation.
 #[derive(Debug, Default)]
@@ -35,6 +32,8 @@ pub struct Seen {
     pub dropped: Vec<Dropped>,
     /// Files that will not be processed where they are, and why.
     pub misplaced: Vec<(PathBuf, String)>,
+    /// Files that belong to films which were claimed before they came, and what they are.
+    pub late: Vec<(FilmId, Dropped)>,
     pub files: BTreeMap<FilmId, Files>,
     /// Films whose files can't be read, and why.
     pub unreadable: BTreeMap<FilmId, String>,
@@ -56,7 +55,11 @@ pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film
     require_marker(&inbox.root)?;
     let mut seen = Seen { paused: inbox.paused().try_exists()?, ..Seen::default() };
     requests(inbox, &mut seen)?;
-    walk(inbox, settings, &mut seen).context("watch/ can't be read")?;
+    let watched = walk(&inbox.watch(), settings).context("watch/ can't be read")?;
+    let Late { files: late, too_late } = late(&inbox.watch(), films, &watched);
+    let Watched { dropped, misplaced, .. } = watched;
+    (seen.dropped, seen.late) = (dropped, late);
+    seen.misplaced.extend(misplaced.into_iter().chain(too_late));
     let now = Timestamp::now();
     let asked: BTreeSet<FilmId> = seen.requests.iter().map(|request| request.id().clone()).collect();
     for film in films.values() {
@@ -176,97 +179,6 @@ pub fn request_file(inbox: &Inbox, request: &Request) -> PathBuf {
     inbox.requests().join(format!("{verb}.{}", request.id()))
 }
 
-fn walk(inbox: &Inbox, settings: &Settings, seen: &mut Seen) -> io::Result<()> {
-    let watch = inbox.watch();
-    for entry in std::fs::read_dir(&watch)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") || kind::is_service(&name) {
-            continue;
-        }
-        let folder = name.to_str().filter(|name| settings.folders.contains_key(*name));
-        match (folder, entry.file_type()?.is_dir()) {
-            (Some(folder), true) => walk_folder(&watch, &entry.path(), folder, DEPTH, seen)?,
-            (_, true) => seen.misplaced.push((name.into(), "`transcode.folders` has no folder with this name".to_owned())),
-            (_, false) if is_film(&entry.path()) => {
-                seen.misplaced.push((name.into(), "the film is not in a folder: move it into one of the folders in watch/".to_owned()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn walk_folder(watch: &Path, path: &Path, folder: &str, depth: usize, seen: &mut Seen) -> io::Result<()> {
-    let listed = match std::fs::read_dir(path) {
-        Ok(listed) => listed,
-        // Renamed or removed meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let relative = path.strip_prefix(watch).unwrap_or(path).to_owned();
-            seen.misplaced.push((relative, "permission denied: hostler can't read this folder".to_owned()));
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    for entry in listed {
-        let entry = entry?;
-        let name = entry.file_name();
-        let path = entry.path();
-        let is_folder = entry.file_type()?.is_dir();
-        let relative = || path.strip_prefix(watch).unwrap_or(&path).to_owned();
-        if name.as_encoded_bytes().starts_with(b".") {
-            if !kind::is_hidden_service(&name) && looks_like_film(&path, is_folder) {
-                seen.misplaced.push((relative(), "ignored: its name begins with a dot".to_owned()));
-            }
-            continue;
-        }
-        if is_folder && kind::is_service(&name) {
-            continue;
-        }
-        let flat = is_folder && !is_disc(&name) && flat_disc(&path)?;
-        if is_folder && !is_disc(&name) && !flat {
-            if depth > 0 {
-                walk_folder(watch, &path, folder, depth - 1, seen)?;
-            }
-        } else if is_folder || is_film(&path) {
-            let looked = Stamp::of(&path).and_then(|stamp| Ok((stamp, if is_folder { disc::lacks(&path)? } else { None })));
-            match looked {
-                Ok((stamp, lacks)) => {
-                    let path = path.strip_prefix(watch).unwrap_or(&path).to_owned();
-                    seen.dropped.push(Dropped { path, folder: folder.to_owned(), stamp, flat, lacks });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // Other films go on.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    seen.misplaced.push((relative(), "permission denied: hostler can't read all files of this disc".to_owned()));
-                }
-                Err(error) => return Err(error),
-            }
-        } else if let Some(why) = kind::why_not(&path) {
-            seen.misplaced.push((relative(), why));
-        }
-    }
-    Ok(())
-}
-
-/// Whether something hidden is a film, or a folder that has one.
-fn looks_like_film(path: &Path, is_folder: bool) -> bool {
-    if !is_folder {
-        return is_film(path);
-    }
-    std::fs::read_dir(path).into_iter().flatten().flatten().any(|entry| is_film(&entry.path()) || is_disc(&entry.file_name()))
-}
-
-/// Whether a folder is a disc, whatever it is called.
-fn flat_disc(folder: &Path) -> io::Result<bool> {
-    match disc::is_flat(folder) {
-        // Removed meanwhile, or closed: walking it says so.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(false),
-        is => is,
-    }
-}
-
 fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
     let id = &film.id;
     let (claim, work) = (inbox.claim(id), inbox.work(id));
@@ -284,6 +196,8 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
             (task.stamp, task.round, task.original, &task.whole) == (film.stamp, film.round, film.original, &film.whole)
         }),
         machines: task.map_or(0, |task| task.machines),
+        ready: ready(inbox, film)?,
+        left_over: film.stage == Stage::Claimed && !left_over(&work)?.is_empty(),
         folders: [&claim, &work, &inbox.publish(id)].iter().any(|folder| folder.symlink_metadata().is_ok()),
         ..Files::default()
     };
@@ -314,6 +228,15 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         files.trashed = trashed(inbox, film)?;
     }
     Ok(files)
+}
+
+/// The publisher's attempt that waits for the word to replace what is in the library.
+fn ready(inbox: &Inbox, film: &Film) -> io::Result<Option<String>> {
+    if film.stage != Stage::Encoded {
+        return Ok(None);
+    }
+    let (ready, allowed): (Option<String>, Option<String>) = (said(inbox, film, READY)?, said(inbox, film, GO)?);
+    Ok(ready.filter(|who| allowed.as_ref() != Some(who)))
 }
 
 /// What a record that can't be used comes to: another attempt may leave a better one.
@@ -417,6 +340,19 @@ impl Settling {
         self.seen = seen;
         (settled, moving)
     }
+
+    /// The complete ones of what came late, by their films.
+    pub fn complete(&mut self, late: Vec<(FilmId, Dropped)>, stable: Duration) -> BTreeMap<FilmId, Vec<PathBuf>> {
+        let films: BTreeMap<PathBuf, FilmId> = late.iter().map(|(id, drop)| (drop.path.clone(), id.clone())).collect();
+        let (settled, _) = self.split(late.into_iter().map(|(_, drop)| drop).collect(), stable, Instant::now());
+        let mut complete: BTreeMap<FilmId, Vec<PathBuf>> = BTreeMap::new();
+        for drop in settled {
+            if let Some(id) = films.get(&drop.path) {
+                complete.entry(id.clone()).or_default().push(drop.path);
+            }
+        }
+        complete
+    }
 }
 
 #[cfg(test)]
@@ -456,8 +392,77 @@ mod tests {
         assert_eq!(found, ["Cartoons/\n.mp4", "Movies/Disc/VIDEO_TS", "Movies/Up.MKV", "Movies/a/b/-rf $(x).iso", "Movies/link.mkv"]);
         let mut misplaced: Vec<String> = seen.misplaced.iter().map(|(path, _)| path.display().to_string()).collect();
         misplaced.sort();
-        assert_eq!(misplaced, ["Movies/.hidden.mkv", "Movies/Up.mkv.part", "Series", "loose.mkv"]);
+        assert_eq!(misplaced, ["Movies/.hidden.mkv", "Movies/Up.mkv.part", "Movies/link", "Series", "loose.mkv"]);
         assert!(seen.space.0 > 0 && seen.space.1 >= seen.space.0);
+    }
+
+    /// A link in the place of a folder of the inventory, and one that leads nowhere.
+    #[test]
+    fn a_link_in_place_of_a_folder_is_listed() {
+        let (folder, inbox, settings) = inbox();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::create_dir(&elsewhere).expect("made");
+        fs::write(elsewhere.join("Up.mkv"), "film").expect("written");
+        for (name, target) in [("Movies", elsewhere.as_path()), ("Cartoons", Path::new("/nowhere"))] {
+            fs::remove_dir(inbox.watch().join(name)).expect("removed");
+            symlink(target, inbox.watch().join(name)).expect("linked");
+        }
+        inbox.prepare(settings.folders.keys()).expect("a link is no reason to wait");
+        let seen = observe(&inbox, &settings, &BTreeMap::new(), false).expect("readable");
+        let mut listed: Vec<_> = seen.misplaced.iter().map(|(path, why)| (path.to_str(), why.contains("not followed"))).collect();
+        listed.sort_unstable();
+        assert_eq!((listed, seen.dropped), (vec![(Some("Cartoons"), true), (Some("Movies"), true)], Vec::new()));
+    }
+
+    /// Its path is longer than the kernel takes: as on a disk that fails, an error that has nothing to do with permissions.
+    #[test]
+    fn a_folder_that_can_not_be_read_stops_no_other() {
+        use nix::fcntl::{OFlag, openat};
+        use nix::sys::stat::{Mode, mkdirat};
+        let (folder, _, settings) = inbox();
+        let inbox = Inbox { root: ["x"; 5].map(|x| x.repeat(240)).iter().fold(folder.path().to_owned(), |path, part| path.join(part)) };
+        fs::create_dir_all(&inbox.root).expect("made");
+        fs::write(inbox.root.join(MARKER), "").expect("written");
+        inbox.prepare(settings.folders.keys()).expect("made");
+        let mut at = std::os::fd::OwnedFd::from(fs::File::open(inbox.watch().join("Movies")).expect("opened"));
+        for _ in 0..13 {
+            let name = "d".repeat(250);
+            mkdirat(&at, name.as_str(), Mode::S_IRWXU).expect("made");
+            at = openat(&at, name.as_str(), OFlag::O_DIRECTORY, Mode::empty()).expect("opened");
+        }
+        fs::write(inbox.watch().join("Movies/Up.mkv"), "film").expect("written");
+        let seen = observe(&inbox, &settings, &BTreeMap::new(), false).expect("the others are read");
+        assert_eq!(seen.dropped.len(), 1);
+        assert!(seen.misplaced.len() == 1 && seen.misplaced[0].1.contains("hostler can't read this folder"), "{:?}", seen.misplaced);
+    }
+
+    /// Its film is left alone, and every other film goes on. A link to itself fails for root, too.
+    #[test]
+    fn a_folder_of_failed_that_can_not_be_read_stops_its_own_film_alone() {
+        let (_folder, inbox, settings) = inbox();
+        let film = |path: &str| Film::dropped(path.into(), "Movies".into(), Stamp { size: 1, modified: 1 }, Timestamp::UNIX_EPOCH);
+        let films = ["Movies/Up.mkv", "Movies/Down.mkv"].map(film);
+        symlink(inbox.failed(&films[1].id), inbox.failed(&films[1].id)).expect("linked");
+        let films: BTreeMap<FilmId, Film> = films.into_iter().map(|film| (film.id.clone(), film)).collect();
+        let seen = observe(&inbox, &settings, &films, false).expect("readable");
+        assert_eq!((seen.files.len(), seen.unreadable.len()), (1, 1));
+        assert!(seen.unreadable.values().all(|why| why.contains("so the film is left alone")));
+    }
+
+    #[test]
+    fn a_disc_takes_no_other_film_along() {
+        let (_folder, inbox, settings) = inbox();
+        let disc = inbox.watch().join("Movies/Up (2009)");
+        fs::create_dir_all(disc.join("Extras")).expect("made");
+        for name in ["VIDEO_TS.IFO", "VTS_01_0.IFO", "VTS_01_1.VOB", "Extras/Making of.mkv"] {
+            fs::write(disc.join(name), "film").expect("written");
+        }
+        let observe = || observe(&inbox, &settings, &BTreeMap::new(), false).expect("readable");
+        let dropped = |seen: Seen| seen.dropped.into_iter().map(|drop| (drop.path, drop.flat)).collect::<Vec<_>>();
+        assert!(observe().misplaced[0].1.contains("while `Extras/Making of.mkv` is there"));
+        assert_eq!(dropped(observe()), [(PathBuf::from("Movies/Up (2009)/Extras/Making of.mkv"), false)]);
+        fs::remove_file(disc.join("Extras/Making of.mkv")).expect("removed");
+        assert_eq!(dropped(observe()), [(PathBuf::from("Movies/Up (2009)"), true)]);
     }
 
     #[test]

@@ -6,16 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
+use super::disc::{self, is_disc};
 use super::film::FilmId;
 use super::from_encoder;
-use super::kind;
+use super::kind::{self, Beside};
 use super::layout::{Inbox, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
-use super::record::{ENCODED, Encoded, FAILURE, LOG, RENAMED, TASK};
+use super::record::{ENCODED, Encoded, FAILURE, GO, LOG, RENAMED, Said, TASK, left_over};
 use super::split;
 use super::trash;
 
@@ -31,8 +32,20 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             let film = known()?;
             let from = inbox.watch().join(&film.path);
             make_writable(&inbox.watch(), &film.path);
+            if film.flat
+                && let Some(other) = disc::other_film(&from)?
+            {
+                bail!("{} is not claimed while another film is in its folder: {}", shown(&film.path), shown(&other));
+            }
             beside(inbox, film, &from)?;
             to_claim(inbox, film, &from)?;
+        }
+        Action::Along(_, late) => {
+            for path in late {
+                let folder = path.parent().and_then(Path::file_name).filter(|folder| kind::is_of_texts(folder)).unwrap_or_default();
+                let place = Path::new(folder).join(path.file_name().unwrap_or_default());
+                along(inbox, known()?, &inbox.watch().join(path), &place)?;
+            }
         }
         Action::Reclaim(id) => {
             let film = known()?;
@@ -45,7 +58,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             remove(&inbox.failed_log(id))?;
             if let Some(folder) = from.parent() {
                 // It may be an older version.
-                let _ = fs::remove_dir(folder);
+                let _ = remove_folder(folder);
             }
         }
         Action::Prepare(id, machines) => {
@@ -68,6 +81,15 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             if from_encoder::read::<Encoded>(&work, ENCODED)?.is_err() {
                 remove_all(&work.join(ENCODED))?;
             }
+        }
+        Action::Sweep(id) => {
+            for file in left_over(&inbox.work(id))? {
+                remove(&file)?;
+            }
+        }
+        Action::Allow(id, who) => {
+            let said = Said::of(known()?, who);
+            fs::create_dir_all(inbox.publish(id)).and_then(|()| write_json(&inbox.publish(id).join(GO), &said))?;
         }
         Action::Discard(id) => {
             // In this order: while there is an encoded film, this is done again.
@@ -109,9 +131,9 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             if let Some(film) = film {
                 remove_emptied(inbox, film);
             }
-            let _ = fs::remove_dir(inbox.beside(id));
+            let _ = remove_folder(&inbox.beside(id));
             // Never with contents: those could only be a film.
-            match fs::remove_dir(inbox.claim(id)) {
+            match remove_folder(&inbox.claim(id)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(error).with_context(|| format!("claim/{id} can't be removed"))?
                 }
@@ -135,7 +157,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             remove(&inbox.failed_reason(id))?;
             remove(&inbox.failed_log(id))?;
             // Never with contents.
-            let _ = fs::remove_dir(inbox.failed(id));
+            let _ = remove_folder(&inbox.failed(id));
             remove(&inbox.ledger(id))?;
         }
         Action::Answered(request) => remove(&request_file(inbox, request))?,
@@ -147,34 +169,65 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
 /// Moves what belongs to a film along with it: subtitles, descriptions, pictures.
 fn beside(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
     let (Some(folder), Some(name)) = (from.parent(), from.file_name()) else { return Ok(()) };
-    // A disc's folder has everything in it.
-    if from.is_dir() && !film.flat {
+    // A folder for all films has nothing that belongs to a disc without a name.
+    if film.path.file_name().is_some_and(is_disc) && !film.in_folder() {
         return Ok(());
     }
     let names: Vec<_> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
-    let alone = film.path.components().count() > 2 && names.iter().filter(|name| kind::is_film(Path::new(name))).count() <= 1;
-    for other in names.iter().filter(|other| *other != name && kind::belongs(other, name, alone)) {
+    let films = names.iter().map(Path::new).filter(|other| *other != name && (kind::is_film(other) || kind::is_coming(other)));
+    let others: Vec<String> = films.map(|other| other.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let stem = film.stem();
+    let beside = Beside { film: &stem, others: &others, alone: film.in_folder() && others.is_empty() };
+    for other in names.iter().filter(|other| *other != name) {
         let path = folder.join(other);
-        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
-            rename(&path, &inbox.beside(&film.id).join(other))?;
+        if beside.has(other) {
+            along(inbox, film, &path, Path::new(other))?;
+        }
+        if !kind::is_of_texts(other) || !path.symlink_metadata()?.is_dir() {
+            continue;
+        }
+        for text in fs::read_dir(&path)? {
+            let text = text?.file_name();
+            if beside.has_text(&text) {
+                along(inbox, film, &path.join(&text), &Path::new(other).join(&text))?;
+            }
+        }
+        let _ = remove_folder(&path);
+    }
+    Ok(())
+}
+
+/// Moves one file that belongs to a film along with it. `place`: beside the film.
+fn along(inbox: &Inbox, film: &Film, path: &Path, place: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        rename(path, &inbox.beside(&film.id).join(place)).with_context(|| format!("{} can't be moved along with its film", shown(path)))?;
+    }
+    Ok(())
+}
+
+/// Moves all files of a folder, if it exists, to another one where they are not yet; so those in a folder of subtitles in it.
+fn move_all(from: Option<&Path>, to: &Path) -> io::Result<()> {
+    let Some(Ok(listed)) = from.map(fs::read_dir) else { return Ok(()) };
+    for entry in listed {
+        let (path, target) = (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(|entry| to.join(entry.file_name())));
+        let (Ok(path), Ok(target)) = (path, target) else { continue };
+        if path.is_file() && target.symlink_metadata().is_err() {
+            rename(&path, &target)?;
+        } else if path.is_dir() && path.file_name().is_some_and(kind::is_of_texts) {
+            move_all(Some(&path), &target)?;
+            let _ = remove_folder(&path);
         }
     }
     Ok(())
 }
 
-/// Moves all files of a folder, if it exists, to another one where they are not yet.
-fn move_all(from: Option<&Path>, to: &Path) -> io::Result<()> {
-    let Some(Ok(listed)) = from.map(fs::read_dir) else { return Ok(()) };
-    for entry in listed {
-        let (path, target) = (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(|entry| to.join(entry.file_name())));
-        if let (Ok(path), Ok(target)) = (path, target)
-            && path.is_file()
-            && target.symlink_metadata().is_err()
-        {
-            rename(&path, &target)?;
-        }
+/// Removes a folder that has nothing in it but what file servers and desktops write into every folder.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let names: Vec<_> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
+    if names.iter().all(|name| kind::is_index(name)) {
+        names.iter().try_for_each(|name| remove_all(&folder.join(name)))?;
     }
-    Ok(())
+    fs::remove_dir(folder)
 }
 
 /// A folder that was emptied this recently may be about to get another film.
@@ -186,7 +239,7 @@ fn remove_emptied(inbox: &Inbox, film: &Film) {
         let folder = inbox.watch().join(folder);
         let age = folder.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
         // Only an empty folder can be removed.
-        if age.is_none_or(|age| age < EMPTIED) || fs::remove_dir(&folder).is_err() {
+        if age.is_none_or(|age| age < EMPTIED) || remove_folder(&folder).is_err() {
             return;
         }
         // Removing it has changed its parent.
@@ -253,13 +306,16 @@ fn take_up(inbox: &Inbox, id: &FilmId) -> Result<()> {
     write_whole(&inbox.failed_reason(id), text.as_bytes())?;
     for entry in listed {
         let from = entry?.path();
+        if from.file_name().is_some_and(kind::is_index) {
+            continue;
+        }
         let name = known.as_ref().filter(|film| from.file_name() == Some(film.source_name())).and_then(|film| film.path.file_name());
         let to = inbox.failed(id).join(name.or(from.file_name()).unwrap_or_default());
         ensure!(to.symlink_metadata().is_err(), "failed/{id} already has a film");
         rename(&from, &to)?;
     }
     remove_all(&inbox.work(id))?;
-    Ok(fs::remove_dir(&claim)?)
+    Ok(remove_folder(&claim)?)
 }
 
 fn remove(file: &Path) -> io::Result<()> {
@@ -304,5 +360,104 @@ mod tests {
         let claimed = inbox.claim(&film.id).join("VIDEO_TS");
         assert_eq!((mode(&claimed), mode(&inbox.watch().join("Movies/Up"))), (0o755, 0o755));
         assert_eq!(Stamp::of(&claimed).expect("read"), stamp);
+    }
+
+    /// An inbox with these files in `watch/Movies`, and what makes a film of one of them.
+    fn dropped(files: &[&str]) -> (tempfile::TempDir, Inbox, impl Fn(&str) -> Film) {
+        let root = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: root.path().to_owned() };
+        for file in files {
+            let file = inbox.watch().join("Movies").join(file);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            fs::write(file, "text").expect("written");
+        }
+        let watch = inbox.watch();
+        let film = move |path: &str| {
+            let path = Path::new("Movies").join(path);
+            let stamp = Stamp::of(&watch.join(&path)).expect("read");
+            Film::dropped(path, "Movies".into(), stamp, Timestamp::UNIX_EPOCH)
+        };
+        (root, inbox, film)
+    }
+
+    /// All files below a folder, sorted.
+    fn below(folder: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("listed").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            match path.is_dir() {
+                true => found.extend(below(&path).into_iter().map(|file| format!("{name}/{file}"))),
+                false => found.push(name),
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_film_takes_along_what_is_its_own() {
+        let of = |files: &[&str], film: &str| {
+            let (_root, inbox, of) = dropped(files);
+            let film = of(film);
+            perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect("claimed");
+            below(&inbox.beside(&film.id))
+        };
+        let two = ["Rocky.mkv", "Rocky.en.srt", "Rocky.II.mkv", "Rocky.II.en.srt", "Rocky.II.nfo", "poster.jpg"];
+        assert_eq!(of(&two, "Rocky.mkv"), ["Rocky.en.srt"]);
+        assert_eq!(of(&two, "Rocky.II.mkv"), ["Rocky.II.en.srt", "Rocky.II.nfo"]);
+        let own = [
+            "Up/Up.mkv",
+            "Up/Subs/2_English.srt",
+            "Up/Subs/.DS_Store",
+            "Up/folder.jpg",
+            "Up/English.srt",
+            "Up/up.forced.srt",
+            "Up/notes.txt",
+        ];
+        assert_eq!(of(&own, "Up/Up.mkv"), ["English.srt", "Subs/2_English.srt", "folder.jpg", "up.forced.srt"]);
+        let shared = ["Box/One.mkv", "Box/Two.mkv", "Box/Subs/One.en.srt", "Box/Subs/Two.en.srt", "Box/poster.jpg"];
+        assert_eq!(of(&shared, "Box/One.mkv"), ["Subs/One.en.srt"]);
+        let disc = ["Disc (1999)/VIDEO_TS/VIDEO_TS.IFO", "Disc (1999)/poster.jpg", "Disc (1999)/Disc (1999).nfo"];
+        assert_eq!(of(&disc, "Disc (1999)/VIDEO_TS"), ["Disc (1999).nfo", "poster.jpg"]);
+    }
+
+    /// What indexers wrote keeps no folder, and never a film from its end.
+    #[test]
+    fn folders_with_an_index_alone_are_removed() {
+        let (_root, inbox, of) = dropped(&["Up/Up.mkv", "Up/Thumbs.db", "Up/@eaDir/Up.mkv/SYNO@.fileindexdb", "Up/Subs/en.srt"]);
+        let film = of("Up/Up.mkv");
+        perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect("claimed");
+        fs::create_dir_all(inbox.claim(&film.id).join("@eaDir")).expect("made");
+        fs::write(inbox.beside(&film.id).join(".DS_Store"), "index").expect("written");
+        perform(&inbox, &Action::TrashOriginal(film.id.clone()), Some(&film)).expect("moved");
+        let trash = trash::folder(&inbox, &film.id, 1, trash::Kind::Original);
+        assert!(below(&trash).contains(&"Subs/en.srt".to_owned()), "{:?}", below(&trash));
+        let old = std::time::SystemTime::now() - EMPTIED * 2;
+        fs::File::open(inbox.watch().join("Movies/Up")).and_then(|folder| folder.set_modified(old)).expect("set");
+        perform(&inbox, &Action::Tidy(film.id.clone()), Some(&film)).expect("tidied");
+        assert!(!inbox.claim(&film.id).exists() && !inbox.watch().join("Movies/Up").exists() && inbox.watch().join("Movies").exists());
+    }
+
+    /// It was dropped into the disc's folder since that was seen.
+    #[test]
+    fn a_disc_is_not_claimed_with_another_film() {
+        let (_root, inbox, of) = dropped(&["Up/VIDEO_TS.IFO", "Up/VTS_01_0.IFO", "Up/Bonus.mkv"]);
+        let film = Film { flat: true, ..of("Up") };
+        let error = perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect_err("another film");
+        assert!(error.to_string().contains("Bonus.mkv") && inbox.watch().join("Movies/Up/Bonus.mkv").exists(), "{error:#}");
+    }
+
+    #[test]
+    fn what_an_encoder_left_is_removed_and_nothing_else() {
+        let (_root, inbox, of) = dropped(&["Up.mkv"]);
+        let (film, work) = (of("Up.mkv"), inbox.root.join("work"));
+        let work = work.join(film.id.as_str());
+        fs::create_dir_all(&work).expect("made");
+        for name in ["one.part.mkv", "one.finished.part.mkv", "one.0.srt", "task.json", "one.mkv", "handbrake.log"] {
+            fs::write(work.join(name), "x").expect("written");
+        }
+        perform(&inbox, &Action::Sweep(film.id.clone()), Some(&film)).expect("removed");
+        assert_eq!(below(&work), ["handbrake.log", "one.mkv", "task.json"]);
     }
 }

@@ -11,32 +11,45 @@ use super::ledger::{Film, Original, Stage};
 use super::media_server;
 
 /// Age at which an answer is asked for anew.
-const EVERY: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// `None`: nobody plays it.
 type Why = Option<String>;
 
 #[derive(Debug)]
 pub struct Playing {
+    /// With the time of the question.
     known: BTreeMap<FilmId, (Instant, Why)>,
     running: BTreeSet<FilmId>,
-    sender: UnboundedSender<(FilmId, Why)>,
-    receiver: UnboundedReceiver<(FilmId, Why)>,
+    /// Attempts of publishers that have copied the film, and since when.
+    ready: BTreeMap<FilmId, (String, Instant)>,
+    sender: UnboundedSender<(FilmId, Instant, Why)>,
+    receiver: UnboundedReceiver<(FilmId, Instant, Why)>,
 }
 
 impl Default for Playing {
     fn default() -> Playing {
         let (sender, receiver) = unbounded_channel();
-        Playing { known: BTreeMap::new(), running: BTreeSet::new(), sender, receiver }
+        Playing { known: BTreeMap::new(), running: BTreeSet::new(), ready: BTreeMap::new(), sender, receiver }
     }
 }
 
 impl Playing {
-    /// Why films must not be replaced now. Asks in the background where that is not known.
-    pub fn round(&mut self, servers: &[MediaServer], films: &BTreeMap<FilmId, Film>) -> BTreeMap<FilmId, String> {
-        while let Ok((id, why)) = self.receiver.try_recv() {
+    /// Why films must not be replaced now. Asks in the background where that is not known. `copied`: attempts of publishers that wait for the
+    /// word; for them counts what servers say after that.
+    pub fn round(
+        &mut self,
+        servers: &[MediaServer],
+        films: &BTreeMap<FilmId, Film>,
+        copied: &BTreeMap<FilmId, String>,
+    ) -> BTreeMap<FilmId, String> {
+        while let Ok((id, asked, why)) = self.receiver.try_recv() {
             self.running.remove(&id);
-            self.known.insert(id, (Instant::now(), why));
+            self.known.insert(id, (asked, why));
+        }
+        self.ready.retain(|id, (who, _)| copied.get(id) == Some(who));
+        for (id, who) in copied {
+            self.ready.entry(id.clone()).or_insert_with(|| (who.clone(), Instant::now()));
         }
         let mut played = BTreeMap::new();
         if servers.is_empty() {
@@ -45,7 +58,9 @@ impl Playing {
         let ready = |film: &&Film| film.original == Original::Published && film.stage == Stage::Encoded;
         self.known.retain(|id, _| films.get(id).is_some_and(|film| ready(&film)));
         for film in films.values().filter(ready) {
-            let known = self.known.get(&film.id).filter(|(at, _)| at.elapsed() < EVERY);
+            let since = self.ready.get(&film.id).map(|(_, since)| *since);
+            let is_fresh = |asked: &Instant| asked.elapsed() < EVERY && since.is_none_or(|since| *asked >= since);
+            let known = self.known.get(&film.id).filter(|(asked, _)| is_fresh(asked));
             match known {
                 Some((_, None)) => continue,
                 Some((_, Some(why))) => drop(played.insert(film.id.clone(), why.clone())),
@@ -71,8 +86,8 @@ impl Playing {
     }
 }
 
-async fn ask(servers: Vec<MediaServer>, id: FilmId, names: Vec<String>, sender: UnboundedSender<(FilmId, Why)>) {
-    let mut why = None;
+async fn ask(servers: Vec<MediaServer>, id: FilmId, names: Vec<String>, sender: UnboundedSender<(FilmId, Instant, Why)>) {
+    let (asked, mut why) = (Instant::now(), None);
     for server in servers {
         match media_server::plays(&server, &names).await {
             Ok(false) => {}
@@ -85,5 +100,5 @@ async fn ask(servers: Vec<MediaServer>, id: FilmId, names: Vec<String>, sender: 
             }
         }
     }
-    let _ = sender.send((id, why));
+    let _ = sender.send((id, asked, why));
 }

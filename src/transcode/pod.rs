@@ -102,6 +102,8 @@ pub struct Publication {
     pub who: String,
     /// The machine it runs on, for the status page.
     pub machine: String,
+    /// Bytes that stay free in the library, as the settings say.
+    pub reserve: u64,
 }
 
 impl Publication {
@@ -180,7 +182,8 @@ impl Publication {
         let mut terminate = signal(SignalKind::terminate())?;
         let moved = Arc::new(AtomicU64::new(0));
         let (this, counted) = (self.clone(), Arc::clone(&moved));
-        let mut copying = tokio::task::spawn_blocking(move || publish::run(&this.inbox, &this.library, &this.id, &this.who, &counted));
+        let mut copying =
+            tokio::task::spawn_blocking(move || publish::run(&this.inbox, &this.library, &this.id, &this.who, this.reserve, &counted));
         let began = Timestamp::now();
         let (mut last, mut since) = (0, Instant::now());
         loop {

@@ -10,9 +10,11 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hostler_core::digest::hex;
+use hostler_core::quantity::size;
 use jiff::Timestamp;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use serde::Serialize;
@@ -23,23 +25,27 @@ use super::film::FilmId;
 use super::from_encoder;
 use super::kind;
 use super::layout::{self, Inbox, Library, read_json, require_marker, shown, write_json};
-use super::ledger::{Film, Stage};
+use super::ledger::{Film, Original, Stage};
 use super::name;
-use super::record::{ENCODED, Encoded, InLibrary, PUBLISHED, Part, Published, Said};
+use super::record::{ENCODED, Encoded, GO, InLibrary, PUBLISHED, Part, Published, READY, Said};
 use super::trash;
 use crate::{atomic, user_file};
 
 const BLOCK: usize = 1 << 20;
+/// How long the watcher may take to find out whether anyone plays what is to be replaced: it asks again once the film is copied.
+const ASKS_FOR: Duration = Duration::from_secs(60);
+/// Part of the library's disk that stays free, if the inventory's `reserve` is not less.
+const STAYS_FREE: u64 = 100;
 const PART: &str = ".part";
 
 /// Copies the film into the library. Until [`record`] is called, another attempt repeats this, and finds the film there.
 ///
-/// `who` identifies this attempt, as another one may still be running on a disconnected machine; `moved` counts the bytes that were copied
-/// and compared.
+/// `who` identifies this attempt, as another one may still be running on a disconnected machine; `reserve` bytes of the library stay free, or a
+/// hundredth of it; `moved` counts the bytes that were copied and compared.
 ///
 /// # Errors
 /// A share is missing or full, or the copy differs from the encoded film. The library is then unchanged.
-pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc<AtomicU64>) -> Result<Published> {
+pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, reserve: u64, moved: &Arc<AtomicU64>) -> Result<Published> {
     require_marker(&inbox.root)?;
     require_marker(&library.root)?;
     let work = inbox.work(id);
@@ -58,7 +64,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         remarks.push(format!("the library does not accept the name `{}`", shown(&wanted)));
     }
     for part in encoded.parts() {
-        let one = One { inbox, library, film: &film, part, others: &others, taken: &files };
+        let one = One { inbox, library, film: &film, part, others: &others, taken: &files, reserve };
         let (published, remark) = one.run(&work, &base, who, moved)?;
         remarks.extend(remark);
         files.push(published);
@@ -72,6 +78,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         remarks,
         media_server: None,
         media_server_failed: false,
+        renamed: None,
         original: encoded.original,
         speed: encoded.speed,
         space: layout::space(&library.root).ok(),
@@ -81,11 +88,9 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
 
 /// Copies what lay beside the film, under the name that the film got; a remark for each that could not be. That one stays with the original.
 fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, who: &str) -> Result<Vec<String>> {
-    let Ok(listed) = std::fs::read_dir(inbox.beside(&film.id)) else { return Ok(Vec::new()) };
     let place = library.root.join(&published.path);
     let mut remarks = Vec::new();
-    for entry in listed {
-        let from = entry?.path();
+    for from in files_beside(&inbox.beside(&film.id), true)? {
         match one_beside(inbox, film, &from, &place, who) {
             Ok(remark) => remarks.extend(remark),
             // The film is waiting for the library, not for this file.
@@ -94,6 +99,23 @@ fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, 
         }
     }
     Ok(remarks)
+}
+
+/// Its files, and those in a folder of subtitles in it.
+fn files_beside(folder: &Path, deep: bool) -> io::Result<Vec<PathBuf>> {
+    let Ok(listed) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    for entry in listed {
+        let entry = entry?;
+        let name = entry.file_name();
+        if deep && kind::is_of_texts(&name) && entry.file_type()?.is_dir() {
+            files.extend(files_beside(&entry.path(), false)?);
+        } else if !kind::is_index(&name) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn is_full(error: &anyhow::Error) -> bool {
@@ -105,16 +127,24 @@ fn is_full(error: &anyhow::Error) -> bool {
 /// `place`: the film's, in the library.
 fn one_beside(inbox: &Inbox, film: &Film, from: &Path, place: &Path, who: &str) -> Result<Option<String>> {
     let (Some(folder), Some(stem)) = (place.parent(), place.file_stem()) else { return Ok(None) };
-    let old = film.path.file_name().map(Path::new).and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned();
     let name = from.file_name().unwrap_or_default();
+    let of_texts = from.parent().and_then(Path::file_name).filter(|parent| kind::is_of_texts(parent));
+    let folder = of_texts.map_or_else(|| folder.to_owned(), |texts| folder.join(texts));
     let mut target = stem.to_owned();
-    let to = match kind::rest(&name.to_string_lossy(), &old) {
+    let to = match kind::rest(&name.to_string_lossy(), &film.stem()) {
         Some(rest) => {
             target.push(rest);
             folder.join(target)
         }
+        // Players look for the film's name.
+        None if of_texts.is_none() && kind::is_text(Path::new(name)) => {
+            target.push(".");
+            target.push(name);
+            folder.join(target)
+        }
         None => folder.join(name),
     };
+    make_folders(place.parent().unwrap_or(place), &folder)?;
     let moved = Arc::default();
     let unread = || format!("{} can't be copied", shown(from));
     if let Ok(there) = to.symlink_metadata()
@@ -160,6 +190,8 @@ struct One<'a> {
     others: &'a [Film],
     /// What was published before of the same original.
     taken: &'a [InLibrary],
+    /// Bytes.
+    reserve: u64,
 }
 
 /// What is at a place in the library.
@@ -182,6 +214,7 @@ impl One<'_> {
         let source = self.part.path(work)?;
         // Another attempt that still uses the removed files fails, and does no harm.
         remove_parts(&folder, id).with_context(|| format!("an earlier copy in {} can't be removed", shown(&folder)))?;
+        self.has_room(&folder)?;
         let hidden = folder.join(part_name(id, who));
         let copied = encoded_film(&source)
             .and_then(|film| copied(film, &hidden, moved))
@@ -200,6 +233,9 @@ impl One<'_> {
             Ok(sha256)
         });
         let sha256 = sha256.inspect_err(|_| {
+            let _ = std::fs::remove_file(&hidden);
+        })?;
+        self.may_replace(who).inspect_err(|_| {
             let _ = std::fs::remove_file(&hidden);
         })?;
         // A disconnected attempt may come back after the film was encoded again, or was given another name.
@@ -236,6 +272,29 @@ impl One<'_> {
             return Ok((InLibrary { path: relative, size, sha256, replaced, label, content, measured }, remark));
         }
         bail!("all names for {} are taken", shown(base))
+    }
+
+    /// A disk that is full to its last byte troubles whatever else is on it.
+    fn has_room(&self, folder: &Path) -> Result<()> {
+        let (free, all) = layout::space(folder)?;
+        let needed = self.part.size.saturating_add(self.reserve.min(all / STAYS_FREE));
+        ensure!(free >= needed, "the library has too little space: {} free, {} needed", size(free), size(needed));
+        Ok(())
+    }
+
+    /// Waits for the watcher's word that nobody plays the original which this film replaces. It had asked before this attempt began; a copy may
+    /// take long, and someone may have begun to play it.
+    fn may_replace(&self, who: &str) -> Result<()> {
+        if self.film.original != Original::Published {
+            return Ok(());
+        }
+        record(self.inbox, &self.film.id, &Said::of(self.film, who), READY)?;
+        let asked = Instant::now();
+        while said::<String>(self.inbox, self.film, GO)?.as_deref() != Some(who) {
+            ensure!(asked.elapsed() < ASKS_FOR, "encoded; waiting until it is known that no one plays the original");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
     }
 
     fn there(&self, relative: &Path, place: &Path, sha256: &str) -> Result<There> {

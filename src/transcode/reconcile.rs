@@ -19,6 +19,7 @@ mod action;
 mod asked;
 mod job;
 mod pieces;
+mod publishing;
 mod rename;
 
 pub use action::Action;
@@ -55,6 +56,8 @@ pub struct World {
     pub splits: BTreeSet<String>,
     /// Why what is in the library must not be replaced now: somebody plays it, or that is not known.
     pub played: BTreeMap<FilmId, String>,
+    /// Files in `watch/` that belong to a film which was claimed before they came.
+    pub late: BTreeMap<FilmId, Vec<PathBuf>>,
     /// Free bytes of the inbox.
     pub free: u64,
     /// Bytes in its trash.
@@ -103,6 +106,10 @@ pub struct Files {
     pub done: BTreeSet<Work>,
     /// Of attempts at parts of it.
     pub failures: BTreeMap<Work, Failure>,
+    /// A publisher's attempt that waits for the word to replace what is in the library.
+    pub ready: Option<String>,
+    /// Whether attempts of its encoder left files that they worked on.
+    pub left_over: bool,
     /// Whether `claim/<id>`, `work/<id>` or `publish/<id>` exists, whatever is in it.
     pub folders: bool,
 }
@@ -195,9 +202,12 @@ const FULL: u64 = 16 << 20;
 /// Why a Job failed whose pods said nothing.
 const WORDLESS: &str = "the Job ended without a result: it may have run out of memory, or its machine may have failed";
 
+/// Seconds.
+const LONGEST_PAUSE: i64 = 900;
+
 /// Time until the next attempt: half a minute, doubled each time, up to a quarter of an hour.
 fn pause(attempts: u32) -> SignedDuration {
-    SignedDuration::from_secs((30_i64 << attempts.min(5)).min(900))
+    SignedDuration::from_secs((30_i64 << attempts.min(5)).min(LONGEST_PAUSE))
 }
 
 struct One<'a> {
@@ -217,6 +227,7 @@ impl One<'_> {
         if self.rename() {
             return;
         }
+        self.along();
         match &self.film.stage {
             Stage::Claimed => match self.files.claimed {
                 None => self.missing(),
@@ -325,6 +336,10 @@ impl One<'_> {
                 self.actions.push(Action::Discard(self.film.id.clone()));
             }
             return;
+        }
+        if self.files.left_over && self.own_jobs().iter().all(|(_, state)| !state.is_open()) {
+            // They take the room that this film, or another one, waits for.
+            self.actions.push(Action::Sweep(self.film.id.clone()));
         }
         if self.files.planned && task == Task::Encode {
             return match &self.files.plan {
@@ -477,14 +492,20 @@ impl One<'_> {
         self.forget_all();
     }
 
+    /// Seconds until then; `None`: it has passed. What is later than any pause was written before the clock was set back.
+    fn seconds_until(&self, not_before: Option<Timestamp>) -> Option<i64> {
+        let left = not_before?.duration_since(self.world.now);
+        let longest = SignedDuration::from_secs(LONGEST_PAUSE).max(self.world.limits.stable);
+        (left > SignedDuration::ZERO && left <= longest).then(|| left.as_secs().max(1))
+    }
+
     /// Why it can't be encoded now.
     fn waits(&self) -> Option<String> {
         let earlier = self.film.place().ok().and_then(|place| self.first.get(&place));
         if let Some(earlier) = earlier.filter(|earlier| ***earlier != self.film.id) {
             return Some(format!("waiting for an earlier copy of this film ({earlier})"));
         }
-        if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
-            let seconds = until.duration_since(self.world.now).as_secs().max(1);
+        if let Some(seconds) = self.seconds_until(self.film.not_before) {
             let why = self.film.last_reason.as_deref().unwrap_or("the file was still being written");
             return Some(format!("{why}; next attempt in {seconds} s"));
         }
@@ -502,54 +523,6 @@ impl One<'_> {
             return (others >= ORIGINALS).then(|| "waiting: other originals are being published".to_owned());
         }
         None
-    }
-
-    fn publish(&mut self) {
-        if let Some(published) = self.files.published.clone() {
-            if published.original {
-                // It is encoded now, and replaces this one.
-                let film = begun_anew(self.film, self.film.stamp, self.world.now, self.film.round + 1);
-                let accepted = self.film.accepted;
-                self.record(Film { original: Original::Published, earlier: Some(published), accepted, ..film });
-                self.forget_all();
-                return self.actions.push(Action::Discard(self.film.id.clone()));
-            }
-            let (machine, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
-            let stage = Stage::Published { published, machine, took };
-            self.record(Film { stage, original: Original::No, priority: Priority::Normal, ..self.film.clone() });
-            return self.forget_all();
-        }
-        if let Some(stamp) = self.files.claimed.filter(|stamp| *stamp != self.film.stamp) {
-            return self.changed(stamp);
-        }
-        if self.files.encoded.is_none() {
-            // It was deleted from work/. The original is still there.
-            self.forget_all();
-            return self.record(Film { stage: Stage::Claimed, ..self.film.clone() });
-        }
-        if let Some(failure) = self.files.failure.clone() {
-            // There is no limit for waiting for a full or unreachable library.
-            return self.failed(&failure.reason, failure.permanent, false, failure.tail);
-        }
-        if self.jobs_of(Task::Publish) {
-            return;
-        }
-        if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
-            let seconds = until.duration_since(self.world.now).as_secs().max(1);
-            let why = self.film.last_reason.as_deref().unwrap_or("encoded");
-            self.waiting.insert(self.film.id.clone(), format!("{why}; next attempt in {seconds} s"));
-            return;
-        }
-        if let Some(rename) = &self.film.rename {
-            let why = format!("waiting until what is in the library is renamed to `{}`", rename.name);
-            self.waiting.insert(self.film.id.clone(), why);
-            return;
-        }
-        if let (Original::Published, Some(why)) = (self.film.original, self.world.played.get(&self.film.id)) {
-            self.waiting.insert(self.film.id.clone(), why.clone());
-            return;
-        }
-        self.begin(Task::Publish, Place::default());
     }
 
     /// Moves the original to its place, then tidies up, then ends.

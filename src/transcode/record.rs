@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::content::Content;
+use super::kind;
 use super::layout::{NAME_MAX, Trusted, place_json};
 use super::ledger::Film;
 use super::measure::Measured;
@@ -21,6 +22,10 @@ pub const PROGRESS: &str = "progress.json";
 pub const ENCODED: &str = "encoded.json";
 /// Exists once the film is in the library. Never where an encoder could write it.
 pub const PUBLISHED: &str = "published.json";
+/// A publisher's word that it has copied a film which replaces one that may be played: the attempt's identity.
+pub const READY: &str = "ready.json";
+/// The watcher's word to that attempt that nobody plays it.
+pub const GO: &str = "go.json";
 /// What a publisher says of a new name.
 pub const RENAMED: &str = "renamed.json";
 /// Exists once an attempt has failed.
@@ -38,7 +43,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of a file; for the folder of a disc: the sum of all sizes, and the newest time.
+    /// The stamp of a file; for the folder of a disc: the sum of all sizes, and the newest time. What indexers write into the folder does not
+    /// count, and neither does the folder's own time, which they change.
     ///
     /// # Errors
     /// It, or something in it, can't be read.
@@ -49,14 +55,18 @@ impl Stamp {
         if !metadata.is_dir() {
             return Ok(Stamp { size: metadata.len(), modified });
         }
-        let mut whole = Stamp { size: 0, modified };
+        let mut whole = Stamp { size: 0, modified: 0 };
         let entries = match path.read_dir() {
             // The encoder can't read it either, and will report the reason.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(whole),
             entries => entries?,
         };
         for entry in entries {
-            let part = Stamp::of(&entry?.path())?;
+            let entry = entry?;
+            if kind::is_foreign(&entry.file_name()) {
+                continue;
+            }
+            let part = Stamp::of(&entry.path())?;
             whole = Stamp { size: whole.size + part.size, modified: whole.modified.max(part.modified) };
         }
         Ok(whole)
@@ -191,6 +201,29 @@ pub fn plain(work: &Path, file: &str) -> std::io::Result<PathBuf> {
     }
 }
 
+/// Ends of the names of files that an encoder works on.
+const UNFINISHED: [&str; 2] = [".part.mkv", ".srt"];
+
+/// Files that attempts of an encoder work on, or have left there when they were killed.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn left_over(work: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let listed = match std::fs::read_dir(work) {
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let mut found = Vec::new();
+    for entry in listed {
+        let entry = entry?;
+        let name = entry.file_name();
+        if UNFINISHED.iter().any(|end| name.as_encoded_bytes().ends_with(end.as_bytes())) && entry.file_type()?.is_file() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 /// A file in the library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InLibrary {
@@ -230,6 +263,9 @@ pub struct Published {
     /// Whether one of them did not do what it was asked for.
     #[serde(default)]
     pub media_server_failed: bool,
+    /// When its files got another name: media servers are told of that as of a film that is new.
+    #[serde(default)]
+    pub renamed: Option<Timestamp>,
     /// As of [`Encoded`].
     #[serde(default)]
     pub original: bool,
@@ -245,6 +281,11 @@ pub struct Published {
 impl Published {
     pub fn files(&self) -> impl Iterator<Item = &InLibrary> {
         std::iter::once(&self.film).chain(&self.more)
+    }
+
+    /// When its files came to be called as they are.
+    pub fn named(&self) -> Timestamp {
+        self.renamed.unwrap_or(self.at)
     }
 
     /// Bytes of all files.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::kind;
+use super::kind::{self, Beside};
 use super::layout::{self, Library, require_marker, shown};
 use super::ledger::Film;
 use super::name::is_about_names;
@@ -103,10 +103,16 @@ pub fn rename(library: &Library, film: &Film, name: &str) -> Result<Result<(), S
 fn beside(from: &Path, to: &Path) -> Vec<(PathBuf, PathBuf)> {
     let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let (old, new) = (stem(from), stem(to));
-    let listed = from.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
-    let own = |entry: &std::fs::DirEntry| kind::belongs(&entry.file_name(), from.file_name().unwrap_or_default(), false);
-    let rest = |entry: std::fs::DirEntry| Some((entry.path(), kind::rest(&entry.file_name().to_string_lossy(), &old)?.to_owned()));
-    listed.filter(own).filter_map(rest).map(|(path, rest)| (path, to.with_file_name(format!("{new}{rest}")))).collect()
+    let listed = || from.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    let others: Vec<String> = listed().filter(|path| kind::is_film(path) && path != from).map(|path| stem(&path)).collect();
+    let beside = Beside { film: &old, others: &others, alone: others.is_empty() };
+    let own = listed().filter(|path| path.file_name().is_some_and(|name| beside.has(name)));
+    let renamed = |path: PathBuf| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let place = to.with_file_name(format!("{new}{}", kind::rest(&name, &old)?));
+        Some((path, place))
+    };
+    own.filter_map(renamed).collect()
 }
 
 fn without_replacing(from: &Path, to: &Path) -> io::Result<()> {

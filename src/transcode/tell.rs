@@ -137,7 +137,7 @@ impl Telling {
             };
             self.answers.insert(kind.key(), Answer { server: kind.to_string(), text, fine, at: now });
         }
-        let over = |film: &Film| film.published().is_none_or(|published| published.at + TRIED_FOR <= now);
+        let over = |film: &Film| film.published().is_none_or(|published| published.named() + TRIED_FOR <= now);
         // A film that came while this was tried has not been told of yet.
         let (ended, again): (Vec<_>, Vec<_>) = asked.into_iter().partition(|id| wrong.is_empty() || films.get(id).is_none_or(over));
         let failed = !wrong.is_empty();
@@ -176,8 +176,8 @@ fn news<'a>(films: impl Iterator<Item = &'a Film>) -> BTreeMap<PathBuf, News> {
             let news = folders.entry(file.path.parent().unwrap_or(Path::new("")).to_owned()).or_default();
             news.films.insert(film.id.clone());
             news.files.push(file.path.clone());
-            news.first = news.first.into_iter().chain([published.at]).min();
-            news.last = news.last.into_iter().chain([published.at]).max();
+            news.first = news.first.into_iter().chain([published.named()]).min();
+            news.last = news.last.into_iter().chain([published.named()]).max();
         }
     }
     folders
@@ -207,6 +207,7 @@ mod tests {
             remarks: Vec::new(),
             media_server: None,
             media_server_failed: false,
+            renamed: None,
             original: false,
             speed: None,
             space: None,

@@ -103,7 +103,7 @@ fn named<'a, 'f>(name: &'a str, films: &'f BTreeMap<FilmId, Film>) -> (Option<&'
 }
 
 /// Which entries this process knows, and since when.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known(BTreeMap<PathBuf, Instant>);
 
 /// An entry of the trash.
@@ -313,6 +313,7 @@ mod tests {
             remarks: Vec::new(),
             media_server: None,
             media_server_failed: false,
+            renamed: None,
             original: false,
             speed: None,
             space: None,

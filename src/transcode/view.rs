@@ -450,6 +450,7 @@ mod tests {
             remarks: Vec::new(),
             media_server: None,
             media_server_failed: false,
+            renamed: None,
             original: false,
             speed: None,
             space: Some((1_000_000_000, 4_000_000_000)),

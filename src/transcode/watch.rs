@@ -70,6 +70,8 @@ pub struct Watcher {
     jobs: Jobs,
     share: Share,
     settling: Settling,
+    /// Of what belongs to films that were claimed before.
+    late: Settling,
     /// The folders in `watch/` that were made.
     made: Vec<String>,
     /// As on disk; `None`: must be read again.
@@ -103,6 +105,7 @@ impl Watcher {
             jobs,
             share,
             settling: Settling::default(),
+            late: Settling::default(),
             made: Vec::new(),
             films: None,
             unreadable: BTreeMap::new(),
@@ -179,10 +182,11 @@ impl Watcher {
         // Whatever may leave the trash is looked at before.
         let all = self.trash_is_due();
         let (seen, films) = self.share.run(LIMIT, move || Ok((observe::observe(&inbox, &set, &known, all)?, known))).await?;
-        let Seen { dropped, misplaced, files, unreadable, unknown, requests, paused, space } = seen;
+        let Seen { dropped, misplaced, late, files, unreadable, unknown, requests, paused, space } = seen;
         let unreadable: BTreeMap<FilmId, String> = self.unreadable.clone().into_iter().chain(unreadable).collect();
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
+        let late = self.late.complete(late, stable);
         let clock = ZonedDateTime::now();
         let machines = Machines::now(&settings, films.values(), &self.machines, clock.time());
         let hold = if paused {
@@ -205,7 +209,8 @@ impl Watcher {
         let in_hardware = settings.folders.keys().filter(|folder| settings.takes_hardware(folder)).cloned().collect();
         let own = settings.folders.iter().filter(|(_, folder)| settings.split.is_some() && folder.preset.is_none());
         let splits = own.map(|(name, _)| name.clone()).collect();
-        let played = self.playing.round(&settings.media_servers, &films);
+        let copied = files.iter().filter_map(|(id, files)| Some((id.clone(), files.ready.clone()?))).collect();
+        let played = self.playing.round(&settings.media_servers, &films, &copied);
         let world = World {
             now,
             paused,
@@ -213,6 +218,7 @@ impl Watcher {
             in_hardware,
             splits,
             played,
+            late,
             films,
             files,
             unreadable,
@@ -332,7 +338,10 @@ impl Watcher {
             Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
             Action::Record(film) => log(film),
             Action::Claim(_)
+            | Action::Along(..)
             | Action::Reclaim(_)
+            | Action::Sweep(_)
+            | Action::Allow(..)
             | Action::Prepare(..)
             | Action::ClearFailure(_)
             | Action::Discard(_)
@@ -395,7 +404,8 @@ impl Watcher {
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
         let (inbox, originals, films) = (self.inbox.clone(), settings.originals.clone(), self.films.clone().unwrap_or_default());
-        let mut known = std::mem::take(&mut self.trash_known);
+        // A copy: if the trash can't be read, or the share hangs, what is known of its entries is still true.
+        let mut known = self.trash_known.clone();
         let (emptied, known) =
             self.share.run(LIMIT, move || Ok((trash::empty(&inbox, &films, &originals, &mut known, SystemTime::now())?, known))).await?;
         (self.trash, self.trash_known, self.trash_seen) = (emptied.rest, known, Some(Instant::now()));
@@ -437,5 +447,28 @@ fn log(film: &Film) {
         Stage::Done { .. } => tracing::info!("{name}: done"),
         Stage::Failing { reason, .. } => tracing::warn!("{name}: failed: {reason}"),
         Stage::Failed { .. } => tracing::info!("{name}: in failed/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jobs::Here;
+    use super::*;
+
+    /// Else a share that is away now and then would keep everything.
+    #[tokio::test]
+    async fn what_is_known_of_the_trash_survives_a_trash_that_can_not_be_read() {
+        let root = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: root.path().to_owned() };
+        std::fs::create_dir_all(inbox.trash().join("AAAA.1.replaced")).expect("made");
+        let settings = Settings::parse(r#"{"folders": {"Movies": {}}}"#).expect("valid");
+        let here = Here::new(inbox.root.clone(), "library".into(), "settings".into());
+        let mut watcher = Watcher::new(inbox.clone(), "settings".into(), Jobs::Here(here));
+        watcher.empty_trash(&settings).await.expect("read");
+        let known = watcher.trash_known.clone();
+        assert_ne!(known, trash::Known::default());
+        std::fs::rename(inbox.trash(), root.path().join("away")).expect("renamed");
+        watcher.empty_trash(&settings).await.expect_err("it is away");
+        assert_eq!(watcher.trash_known, known);
     }
 }

@@ -152,6 +152,10 @@ fn wrong(shares: &Shares, film: &Film) -> Vec<String> {
             wrong.push(format!("{path} is not in the library"));
             continue;
         }
+        let second = path.replace(".mkv", " (2).mkv");
+        if shares.in_library(&second).exists() && !film.library.contains_key(&second) {
+            wrong.push(format!("{second} is in the library, too"));
+        }
         let (length, pictures, audio, subtitles) = described(&place);
         if expected.length.is_some_and(|wanted| (wanted - length).abs() > 0.3) {
             wrong.push(format!("{path} is {length} s long"));

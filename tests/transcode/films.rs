@@ -21,6 +21,8 @@ pub enum Made {
     Varying,
     /// 8 s in a transport stream, whose length is in no head.
     Stream,
+    /// 1 s in HDR10.
+    Hdr,
 }
 
 static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -71,6 +73,14 @@ static STREAM: LazyLock<Vec<u8>> = LazyLock::new(|| {
     made(folder.path(), arguments)
 });
 
+static HDR: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = "-f lavfi -i testsrc2=size=160x120:rate=25:duration=1 -f lavfi -i sine=440:duration=1 -c:v libx265 -preset ultrafast \
+        -pix_fmt yuv420p10le -x265-params log-level=none:repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:hdr10=1 \
+        -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -c:a aac film.mkv";
+    made(folder.path(), arguments)
+});
+
 impl Made {
     pub fn bytes(self) -> Vec<u8> {
         match self {
@@ -80,6 +90,7 @@ impl Made {
             Made::Dts => DTS.clone(),
             Made::Varying => VARYING.clone(),
             Made::Stream => STREAM.clone(),
+            Made::Hdr => HDR.clone(),
         }
     }
 }

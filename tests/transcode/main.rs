@@ -417,3 +417,29 @@ fn a_disc_is_never_taken_from_under_its_copier() {
     drop(watcher);
     assert_eq!(shares.reasons(), [""; 0]);
 }
+
+/// By an encoder that makes SDR of HDR: its owner is asked, and has the last word.
+#[test]
+fn a_film_that_was_accepted_is_published_although_it_is_no_longer_hdr() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
+    let script = r#"#!/bin/sh
+        PATH=${PATH#*:}
+        for word in "$@"; do
+            shift
+            case "$word" in x265_10bit) word=x265 ;; main10) word=main ;; esac
+            set -- "$@" "$word"
+        done
+        exec HandBrakeCLI "$@"
+        "#;
+    shares.program("HandBrakeCLI", script);
+    shares.drop("Movies/Up.mkv", Made::Hdr.bytes());
+    let _watcher = shares.watch();
+    shares.wait("the reason", || shares.reasons().len() == 1 && shares.is_idle());
+    let (reason, film) = shares.reason_of("Up.mkv");
+    assert!(reason.contains("no longer 10-bit HDR"), "{reason}");
+    let id = film.parent().expect("a folder").file_name().expect("a name").to_str().expect("an id").to_owned();
+    fs::write(shares.inbox("requests").join(format!("accept.{id}")), "").expect("written");
+    shares.wait("the film", || shares.in_library("Movies/Up.mkv").exists() && shares.is_idle());
+    let ledger = fs::read_to_string(shares.inbox("ledger").join(format!("{id}.json"))).expect("a record");
+    assert!(ledger.contains("published as it is: its picture is no longer 10-bit HDR"), "{ledger}");
+}

@@ -1,7 +1,7 @@
 //! Films whose originals are published before they are encoded.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
@@ -10,14 +10,19 @@ use super::page::ask_with;
 use super::shares::Shares;
 use super::stand_in::StandIn;
 
-/// While it is played, as the media server says, it stays as it is; then the encoded film is in its place. What is cut costs nothing.
+/// While it is played, as the media server says, it stays as it is, also if someone begins to play it while the encoded film is copied; then that
+/// is in its place. What is cut costs nothing.
 #[test]
 fn an_original_is_published_at_once_and_replaced_when_nobody_plays_it() {
-    static PLAYED: AtomicBool = AtomicBool::new(true);
+    /// Answers until someone plays it: none, for as long as this is large.
+    static FREE: AtomicU32 = AtomicU32::new(0);
     let jellyfin = StandIn::answering(|line, _| {
         let playing = json!([{"UserName": "ada"}, {"NowPlayingItem": {"Path": "/media/Movies/Up.mkv"}}]);
-        let sessions = if PLAYED.load(Ordering::SeqCst) { playing } else { json!([{"UserName": "ada"}]) };
-        (200, if line.starts_with("GET /Sessions") { sessions.to_string() } else { String::new() })
+        if !line.starts_with("GET /Sessions") {
+            return (200, String::new());
+        }
+        let free = FREE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok();
+        (200, if free { json!([{"UserName": "ada"}]) } else { playing }.to_string())
     });
     let shares = Shares::new(r#"{"folders": {"Movies": {}}}"#);
     shares.setting_file("token", "s3cret");
@@ -31,11 +36,17 @@ fn an_original_is_published_at_once_and_replaced_when_nobody_plays_it() {
     shares.wait("the original in the library", || place.exists());
     let first = fs::read(&place).expect("a film");
     assert_eq!(probe(&place).streams.len(), probe_of(&original).len(), "nothing is left out");
-    shares.wait("the encoded film", || shares.status().contains("waiting until no one plays the original: Jellyfin is playing it"));
+    let is_played = || shares.status().contains("waiting until no one plays the original: Jellyfin is playing it");
+    shares.wait("the encoded film", is_played);
     watcher.kill_after(std::time::Duration::ZERO);
     assert!(fs::read(&place).expect("a film") == first && shares.in_trash().is_empty(), "somebody plays it");
+    FREE.store(1, Ordering::SeqCst);
     let watcher = shares.watch();
-    PLAYED.store(false, Ordering::SeqCst);
+    let copied = || fs::read_dir(shares.in_library("Movies")).expect("a folder").count() > 1;
+    shares.wait("its copy beside the original", || copied() && FREE.load(Ordering::SeqCst) == 0);
+    shares.wait("what the media server says once more", || copied() && is_played());
+    assert!(fs::read(&place).expect("a film") == first && shares.in_trash().is_empty(), "somebody began to play it");
+    FREE.store(u32::MAX, Ordering::SeqCst);
     shares.wait("the encoded film in its place", || fs::read(&place).is_ok_and(|film| film != first) && shares.is_idle());
     drop(watcher);
     assert_eq!(shares.films_in_library(), ["Movies/Up.mkv"]);

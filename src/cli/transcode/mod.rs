@@ -397,9 +397,9 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
         Verb::Publish { inbox, library, settings, film, rename } => {
             lines_to_stderr();
             let id = film_id(&film)?;
-            layout::settings(&settings.settings)?;
+            let reserve = layout::settings(&settings.settings)?.reserve();
             let library = layout::Library { root: library.library };
-            let publication = Publication { inbox: inbox.share(), library, id, who: film.who, machine: film.machine };
+            let publication = Publication { inbox: inbox.share(), library, id, who: film.who, machine: film.machine, reserve };
             let status = if rename { publication.rename().await? } else { publication.run().await? };
             return Ok(Status::Pod(status).into());
         }

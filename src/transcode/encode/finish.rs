@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::super::content::{self, Content, PLACES, Sample};
 use super::super::ffmpeg::{self, FFMPEG, FFPROBE, Probe};
-use super::super::handbrake::{Flags, Title};
+use super::super::handbrake::{self, Flags, Title};
 use super::super::layout::space;
 use super::super::order::Tracks;
 use super::super::record::{Part, Phase, Stamp};
@@ -57,6 +57,8 @@ pub struct Packets {
     pub picture_end: f64,
     /// Seconds, where the last packet of all ends.
     pub end: f64,
+    /// Seconds that the file's own times are later: those of `end` begin with its first picture or sound.
+    pub begin: f64,
     /// Seconds: the longest time without a packet of picture or sound, which follow each other all the time.
     pub gap: f64,
     /// Whether ffprobe met what it could not read.
@@ -114,11 +116,21 @@ impl Reading<'_> {
             gap = gap.max(from - end);
             end = end.max(to);
         }
-        Some(Packets { pictures: self.pictures, picture_end: self.picture_end - first, end: self.last - first, gap, errors })
+        Some(Packets { pictures: self.pictures, picture_end: self.picture_end - first, end: self.last - first, begin: first, gap, errors })
     }
 }
 
 impl Packets {
+    /// Sets the length of a film whose head has none, or where it ends by times that begin late: then nothing is missing before they begin.
+    pub fn correct(&self, source: &mut Title) {
+        let (until, slack) = (self.begin + self.end, END.0.max(END.1 * source.seconds()));
+        // Others write the length itself. A film that ends early fits neither.
+        let is_end = self.begin > 0.0 && !self.errors && (until - source.seconds()).abs() <= slack;
+        if source.seconds() < 0.1 || is_end {
+            source.duration = handbrake::Duration::of(self.end);
+        }
+    }
+
     /// Whether nothing is missing, although there are fewer pictures than the film's length suggests.
     pub fn are_whole(&self, attempt: &Attempt, source: &Title) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
@@ -237,7 +249,7 @@ impl Encoder<'_> {
         let sizes = format!("{} instead of {}", size(attempt.size), size(stamp.size));
         let remuxed = self.work.join(format!("{}.remuxed.part.mkv", self.task.who));
         let most = attempt.size.max(stamp.size / 100 * 102);
-        let Some(film) = self.remuxed(input, &remuxed, attempt, source, most).await? else {
+        let Some((film, not_copied)) = self.remuxed(input, &remuxed, attempt, source, most).await? else {
             remarks.push(format!("encoding did not make the film much smaller: {sizes}"));
             return Ok(Ok(false));
         };
@@ -250,11 +262,12 @@ impl Encoder<'_> {
             !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR") && !remark.starts_with("CRF")
         });
         remarks.push(format!("the original streams were kept, because the encoded film would be {sizes}"));
+        remarks.extend(not_copied);
         Ok(Ok(true))
     }
 
-    /// Copies the streams of the original to a new file, and scans that. `None`: it is not the film, or has more than `most` bytes; it is
-    /// removed then.
+    /// Copies the streams of the original to a new file, and scans that; with what could not be copied as it is, for the user. `None`: it is not
+    /// the film, or has more than `most` bytes; it is removed then.
     async fn remuxed(
         &mut self,
         input: &Path,
@@ -262,8 +275,10 @@ impl Encoder<'_> {
         attempt: &Attempt,
         source: &Title,
         most: u64,
-    ) -> Result<Option<Title>, Stopped> {
-        let done = match self.probe(input).await? {
+    ) -> Result<Option<(Title, Vec<String>)>, Stopped> {
+        let probe = self.probe(input).await?;
+        let not_copied = probe.as_ref().map(ffmpeg::not_copied).unwrap_or_default();
+        let done = match probe {
             Some(probe) => self.tool(FFMPEG, ffmpeg::remux(input, output, &probe), LONG).await,
             None => Ok(None),
         };
@@ -281,11 +296,16 @@ impl Encoder<'_> {
         if film.is_none() {
             let _ = std::fs::remove_file(output);
         }
-        Ok(film)
+        Ok(film.map(|film| (film, not_copied)))
     }
 
-    /// The original's streams, if all of them are there: what is published until the film is encoded.
-    pub(super) async fn original(&mut self, input: &Path, stamp: Stamp, mut source: Title) -> Result<Result<Part, Flaw>, Stopped> {
+    /// The original's streams, if all of them are there: what is published until the film is encoded; and what its owner should know.
+    pub(super) async fn original(
+        &mut self,
+        input: &Path,
+        stamp: Stamp,
+        mut source: Title,
+    ) -> Result<Result<(Part, Vec<String>), Flaw>, Stopped> {
         self.show(Phase::Verifying, None);
         let Some(packets) = self.packets(input).await? else {
             return Ok(Err(Flaw::permanent("ffprobe can't read the film, or is missing from the encoder's image")));
@@ -293,9 +313,7 @@ impl Encoder<'_> {
         if let Some(probe) = self.probe(input).await? {
             probe.complete(&mut source);
         }
-        if source.seconds() < 0.1 {
-            source.duration = super::super::handbrake::Duration::of(packets.end);
-        }
+        packets.correct(&mut source);
         // Nothing was decoded: what counts is that no packet is missing.
         let attempt = Attempt {
             status: Some(0),
@@ -309,7 +327,7 @@ impl Encoder<'_> {
             return Ok(Err(Flaw::permanent("parts of the film are missing or can't be read")));
         }
         let part = self.part.to_owned();
-        let Some(output) = self.remuxed(input, &part, &attempt, &source, u64::MAX).await? else {
+        let Some((output, not_copied)) = self.remuxed(input, &part, &attempt, &source, u64::MAX).await? else {
             return Ok(Err(self.outside_if_full(Flaw::permanent("the film's streams can't be copied into an MKV file"))));
         };
         if Stamp::of(&self.claimed()).ok() != Some(stamp) {
@@ -322,7 +340,8 @@ impl Encoder<'_> {
             Ok(sha256) => Some(sha256),
             Err(error) => return Ok(Err(Flaw::outside(format!("the film can't be saved: {error:#}")))),
         };
-        Ok(Ok(Part { file, size, sha256, duration: output.seconds(), frames: packets.pictures, label: None, content, measured: None }))
+        let (duration, frames) = (output.seconds(), packets.pictures);
+        Ok(Ok((Part { file, size, sha256, duration, frames, label: None, content, measured: None }, not_copied)))
     }
 
     /// What the finished film is; `None`: that can't be told.
@@ -456,7 +475,7 @@ mod tests {
         };
         let still = parse("packet,0,0.0,0.04\npacket,1,0.0,1.0\npacket,1,1.0,1.0\npacket,1,2.0,1.0\npacket,0,2.9,0.04\n");
         assert_eq!((still.pictures, still.end, still.gap), (2, 3.0, 0.0));
-        assert!((still.picture_end - 2.94).abs() < 1e-9);
+        assert!((still.picture_end - 2.94).abs() < 1e-9 && still.begin == 0.0);
         let hole = parse("packet,0,5.0,0.04\npacket,1,5.0,1.0\npacket,1,9.0,1.0\npacket,0,9.0,N/A\n");
         assert_eq!((hole.end, hole.gap), (5.0, 3.0));
         let late = parse("packet,0,0.0,3.0\npacket,1,0.0,3.0\npacket,2,20.0,2.0\n");
@@ -465,6 +484,29 @@ mod tests {
         (0..10_000_u32).for_each(|number| many.line(&format!("packet,1,{:.6},0.000833", f64::from(number) / 1200.0)));
         assert_eq!(many.spans.len(), 1, "packets that follow each other take no memory");
         assert!(many.end(false).is_some_and(|packets| packets.gap < 0.001 && (packets.end - 8.333).abs() < 0.01));
+    }
+
+    /// Some write into a head how long the film is, others when it ends.
+    #[test]
+    fn a_film_whose_times_begin_late_has_the_length_that_it_has() {
+        let title = |seconds: f64| {
+            let mut title: Title =
+                serde_json::from_str(r#"{"Index": 1, "Duration": {"Ticks": 0}, "Container": "matroska", "Type": 3}"#).expect("a title");
+            title.duration = handbrake::Duration::of(seconds);
+            title
+        };
+        let packets = |begin: f64, end: f64, errors: bool| Packets { pictures: 1, picture_end: end, end, begin, gap: 0.0, errors };
+        let corrected = |seconds: f64, packets: Packets| {
+            let mut title = title(seconds);
+            packets.correct(&mut title);
+            title.seconds().round()
+        };
+        assert_eq!(corrected(110.0, packets(50.0, 60.0, false)), 60.0, "its end");
+        assert_eq!(corrected(60.0, packets(50.0, 60.0, false)), 60.0, "its length");
+        assert_eq!(corrected(0.0, packets(50.0, 60.0, false)), 60.0, "nothing");
+        assert_eq!(corrected(110.0, packets(50.0, 30.0, false)), 110.0, "half of it is missing");
+        assert_eq!(corrected(110.0, packets(50.0, 60.0, true)), 110.0, "not all can be read");
+        assert_eq!(corrected(110.0, packets(0.0, 60.0, false)), 110.0, "it begins as it should");
     }
 
     #[tokio::test]

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::super::ffmpeg::Probe;
-use super::super::handbrake::{self, Title};
+use super::super::handbrake::Title;
 use super::super::verify::Flaw;
 use super::finish::Packets;
 use super::{Encoder, Stopped};
+
+/// Seconds: a film may begin a few pictures late.
+const LATE: f64 = 0.2;
 
 /// A title, and how it is to be encoded.
 pub(super) struct Ready {
@@ -38,11 +41,11 @@ impl Encoder<'_> {
             }
             probe.complete(&mut source);
         }
-        // The head of a stream that was written live has no length.
-        let unknown = source.seconds() < 0.1 && !source.on_disc();
-        let packets = if unknown { self.packets(input).await? } else { None };
+        // The head of a stream that was written live has no length, and that of one whose times begin late may have another one.
+        let unknown = source.seconds() < 0.1 || source.exact() && probe.as_ref().is_some_and(|probe| probe.begins() > LATE);
+        let packets = if unknown && !source.on_disc() { self.packets(input).await? } else { None };
         if let Some(packets) = &packets {
-            source.duration = handbrake::Duration::of(packets.end);
+            packets.correct(&mut source);
         }
         if let Some(plan) = self.plan {
             // What its pieces were made with.

@@ -42,9 +42,9 @@ impl Shares {
         let work = self.inbox.work(&id);
         std::fs::create_dir_all(&work).expect("made");
         std::fs::write(work.join("a.mkv"), content).expect("written");
-        let sample = Sample::of(&[100; 144], &[0; 800]);
+        let samples = (0..PLACES.len()).map(|place| Sample::of(&[u8::try_from(place * 40).expect("a level"); 144], &[0; 800])).collect();
         let languages = vec!["eng".to_owned()];
-        let content = Content { seconds, languages, samples: vec![sample; PLACES.len()] };
+        let content = Content { seconds, languages, samples };
         let film = Part {
             file: "a.mkv".to_owned(),
             size: stamp.size,
@@ -71,7 +71,7 @@ impl Shares {
     }
 
     fn publish(&self, id: &FilmId) -> Result<Published> {
-        let published = run(&self.inbox, &self.library, id, "one", &Arc::default())?;
+        let published = run(&self.inbox, &self.library, id, "one", 0, &Arc::default())?;
         let film: Film = read_json(&self.inbox.ledger(id))?.expect("there");
         record(&self.inbox, id, &Said::of(&film, &published), PUBLISHED)?;
         self.done(id, &published);
@@ -242,6 +242,68 @@ fn another_film_of_that_name_stays() {
     assert_eq!((shares.in_library("Movies/IMG_0001.mkv"), shares.in_trash()), ("one".into(), vec!["second".to_owned()]));
 }
 
+/// It is a fault of the disk, which is waited for, and the library is as it was.
+#[test]
+fn room_is_left_in_the_library() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up.mkv", "film");
+    let (_, all) = layout::space(&shares.library.root).expect("a disk");
+    let mut encoded = encoded_in(&shares.inbox.work(&id));
+    encoded.film.size = all;
+    write_json(&shares.inbox.work(&id).join(ENCODED), &encoded).expect("written");
+    let error = run(&shares.inbox, &shares.library, &id, "one", u64::MAX, &Arc::default()).expect_err("no room");
+    assert!(error.to_string().contains("the library has too little space"), "{error:#}");
+    assert!(error.downcast_ref::<super::super::name::Unfit>().is_none());
+    assert_eq!(std::fs::read_dir(shares.library.root.join("Movies")).expect("listed").count(), 0);
+}
+
+/// The watcher's word for another attempt, or for an earlier round, is none for this one.
+#[test]
+fn what_may_be_played_is_replaced_only_with_the_watchers_word() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up.mkv", "first");
+    let first = shares.publish(&id).expect("published");
+    shares.again(&id);
+    let film: Film = read_json(&shares.inbox.ledger(&id)).expect("read").expect("there");
+    let film = Film { original: Original::Published, earlier: Some(Published { original: true, ..first }), round: 2, ..film };
+    write_json(&shares.inbox.ledger(&id), &film).expect("written");
+    std::fs::write(shares.inbox.work(&id).join("a.mkv"), "again").expect("written");
+    record(&shares.inbox, &id, &Said::of(&film, "another"), GO).expect("written");
+    std::thread::scope(|scope| {
+        let publisher = scope.spawn(|| run(&shares.inbox, &shares.library, &id, "one", 0, &Arc::default()));
+        let copied = || said::<String>(&shares.inbox, &film, READY).expect("read");
+        while copied().is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!((copied().as_deref(), shares.in_library("Movies/Up.mkv").as_str()), (Some("one"), "first"));
+        record(&shares.inbox, &id, &Said::of(&film, "one"), GO).expect("written");
+        publisher.join().expect("no panic").expect("published");
+    });
+    assert_eq!((shares.in_library("Movies/Up.mkv").as_str(), shares.in_trash()), ("again", vec!["first".to_owned()]));
+}
+
+#[test]
+fn subtitles_get_the_films_name_and_keep_their_folder() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up (2009)/Up.mkv", "up");
+    let subs = shares.inbox.beside(&id).join("Subs");
+    std::fs::create_dir_all(&subs).expect("made");
+    std::fs::write(subs.join("2_English.srt"), "two").expect("written");
+    for (name, text) in [("English.srt", "one"), ("movie.nfo", "about"), (".DS_Store", "index")] {
+        std::fs::write(shares.inbox.beside(&id).join(name), text).expect("written");
+    }
+    assert_eq!(shares.publish(&id).expect("published").remarks, [""; 0]);
+    let names = |folder: &str| {
+        let listed = std::fs::read_dir(shares.library.root.join(folder)).expect("a folder");
+        let mut names: Vec<_> = listed.map(|entry| entry.expect("listed").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("Movies/Up (2009)"), ["Subs", "Up.English.srt", "Up.mkv", "movie.nfo"]);
+    assert_eq!(names("Movies/Up (2009)/Subs"), ["2_English.srt"]);
+}
+
 /// Subtitles that someone corrected in the library are their work.
 #[test]
 fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
@@ -257,7 +319,7 @@ fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
     shares.again(&id);
     let redone = Film { earlier: film.published().cloned(), stage: Stage::Encoded, round: 2, ..film };
     write_json(&shares.inbox.ledger(&id), &redone).expect("written");
-    let run = || run(&shares.inbox, &shares.library, &id, "one", &Arc::default());
+    let run = || run(&shares.inbox, &shares.library, &id, "one", 0, &Arc::default());
     // Killed after the rename: the next publisher keeps nothing else.
     for _ in 0..2 {
         run().expect("published");

@@ -1,5 +1,7 @@
 //! What the watcher may do next.
 
+use std::path::PathBuf;
+
 use super::super::film::FilmId;
 use super::super::ledger::Film;
 use super::super::machines::Place;
@@ -11,6 +13,8 @@ pub enum Action {
     Record(Box<Film>),
     /// From `watch/` to `claim/`.
     Claim(FilmId),
+    /// Moves what was dropped beside a film, at these paths, along with it, although it was claimed before.
+    Along(FilmId, Vec<PathBuf>),
     /// From `failed/` or the trash to `claim/`.
     Reclaim(FilmId),
     /// Creates `work/<id>`, with what the encoder is to do, and the number of machines that would be idle besides. Its pod can't be started
@@ -21,6 +25,10 @@ pub enum Action {
     Forget(Job),
     /// Removes `failure.json`, and a result that can't be used, before the next attempt.
     ClearFailure(FilmId),
+    /// Removes what attempts that were killed left in `work/<id>`.
+    Sweep(FilmId),
+    /// Lets this attempt of a publisher replace what is in the library.
+    Allow(FilmId, String),
     /// Removes the encoded film.
     Discard(FilmId),
     TrashOriginal(FilmId),
@@ -48,7 +56,10 @@ impl Action {
             Action::Begin(job, _) | Action::Forget(job) => &job.id,
             Action::Answered(request) => request.id(),
             Action::Claim(id)
+            | Action::Along(id, _)
             | Action::Reclaim(id)
+            | Action::Sweep(id)
+            | Action::Allow(id, _)
             | Action::Prepare(id, _)
             | Action::ClearFailure(id)
             | Action::Discard(id)

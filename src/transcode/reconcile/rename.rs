@@ -1,5 +1,7 @@
 //! A new name for a film that is in the library: a publisher's Job gives it that, besides whatever else is done with the film.
 
+use jiff::Timestamp;
+
 use super::super::ledger::{Film, Rename, Stage};
 use super::super::record::{Published, Renamed};
 use super::super::rename::renamed;
@@ -21,7 +23,7 @@ impl One<'_> {
             return false;
         }
         if let Some(Renamed { refused, .. }) = self.files.renamed.as_ref().filter(|renamed| renamed.asked == rename.asked) {
-            self.record(named(self.film, &rename.name, refused.as_deref()));
+            self.record(named(self.film, &rename.name, refused.as_deref(), self.world.now));
             self.forget_jobs(&jobs);
             self.actions.push(Action::Renamed(self.film.id.clone()));
             return true;
@@ -35,7 +37,7 @@ impl One<'_> {
         }
         // What is being published is renamed afterwards.
         let publishes = self.own_jobs().iter().any(|(job, _)| job.task == Task::Publish);
-        if jobs.is_empty() && !publishes && rename.not_before.is_none_or(|until| until <= self.world.now) {
+        if jobs.is_empty() && !publishes && self.seconds_until(rename.not_before).is_none() {
             let (id, round) = (self.film.id.clone(), self.film.round);
             self.actions.push(Action::Begin(Job { id, task: Task::Rename, round, attempt: rename.tries }, super::Place::default()));
         }
@@ -48,10 +50,15 @@ impl One<'_> {
 }
 
 /// The film after a publisher said what became of its new name.
-fn named(film: &Film, name: &str, refused: Option<&str>) -> Film {
+fn named(film: &Film, name: &str, refused: Option<&str>, now: Timestamp) -> Film {
     let mut film = Film { rename: None, ..film.clone() };
     let new = |published: &Published| {
-        let mut published = if refused.is_none() { renamed(published, name) } else { published.clone() };
+        let mut published = published.clone();
+        if refused.is_none() {
+            published = renamed(&published, name);
+            // Media servers know it by its former name.
+            (published.media_server, published.media_server_failed, published.renamed) = (None, false, Some(now));
+        }
         published.remarks.retain(|remark| !remark.starts_with(REFUSED));
         published.remarks.extend(refused.map(|why| format!("{REFUSED}`{name}`: {why}")));
         published

@@ -4,6 +4,7 @@ use super::super::record::{InLibrary, Part};
 use super::*;
 
 mod asked;
+mod besides;
 mod machines;
 mod pieces;
 
@@ -32,6 +33,7 @@ fn empty() -> World {
         in_hardware: BTreeSet::new(),
         splits: BTreeSet::new(),
         played: BTreeMap::new(),
+        late: BTreeMap::new(),
         free: u64::MAX,
         trash: 0,
         limits,
@@ -77,6 +79,7 @@ fn published() -> Published {
         remarks: Vec::new(),
         media_server: None,
         media_server_failed: false,
+        renamed: None,
         original: false,
         speed: None,
         space: None,
@@ -116,7 +119,10 @@ fn actions_of(world: &World) -> Vec<String> {
             Stage::Failed { .. } => "record failed".into(),
         },
         Action::Claim(_) => "claim".into(),
+        Action::Along(_, late) => format!("along {}", late.len()),
         Action::Reclaim(_) => "reclaim".into(),
+        Action::Sweep(_) => "sweep".into(),
+        Action::Allow(_, who) => format!("allow {who}"),
         Action::Prepare(..) => "prepare".into(),
         Action::Begin(job, _) => format!("begin {:?} {}", job.task, job.attempt),
         Action::Forget(job) => format!("forget {:?} {}", job.task, job.attempt),
@@ -327,6 +333,9 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             let files = files(world, &id);
             *files = Files { claimed: files.failed.take().or(files.trashed.take()), folders: true, reason: false, ..files.clone() };
         }
+        Action::Along(id, _) => drop(world.late.remove(&id)),
+        Action::Sweep(id) => files(world, &id).left_over = false,
+        Action::Allow(id, _) => files(world, &id).ready = None,
         Action::Prepare(id, machines) => {
             let files = files(world, &id);
             (files.prepared, files.machines) = (true, machines);

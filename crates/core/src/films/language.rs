@@ -50,6 +50,22 @@ pub fn suggest(word: &str) -> Option<&'static str> {
     twin.or_else(|| code().map(|language| language.to_639_3())).filter(|code| is_code(code))
 }
 
+/// Whether a word of a file's name names a language, as players read it: two or three letters, or an English name, of a language that is widely
+/// known. Every other word of three letters is the code of some language, and a capitalized one is part of a title: `Rocky.II`, `The.War`.
+pub fn is_word(word: &str) -> bool {
+    let known = |language: Option<Language>| language.is_some_and(|language| language.to_639_1().is_some());
+    let lower = word.to_lowercase();
+    let is_one_case = word == lower || word == word.to_uppercase();
+    let is_number = word.chars().all(|letter| "IVXLCDM".contains(letter));
+    let twin = || TWINS.iter().find(|(_, twin)| *twin == lower).and_then(|(code, _)| Language::from_639_3(code));
+    match word.len() {
+        2 | 3 if !is_one_case || is_number => false,
+        2 => known(Language::from_639_1(&lower)),
+        3 => known(Language::from_639_3(&lower)) || known(twin()) || names_none(&lower),
+        _ => known(Language::from_name_lowercase(&lower)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +95,16 @@ mod tests {
         ];
         for (word, code) in expected {
             assert_eq!(suggest(word).unwrap_or_default(), code, "{word}");
+        }
+    }
+
+    #[test]
+    fn words_of_names_that_are_languages() {
+        for word in ["en", "EN", "eng", "ger", "ENG", "English", "german", "und", "vi"] {
+            assert!(is_word(word), "{word}");
+        }
+        for word in ["", "II", "IV", "VI", "War", "Two", "cut", "Cut", "2", "1080p", "Extended", "tlh"] {
+            assert!(!is_word(word), "{word}");
         }
     }
 }

@@ -56,6 +56,8 @@ fn users_can_request_films_again() {
 /// By a publisher, as nothing else may write to the library; what is encoded for it goes on.
 #[test]
 fn a_film_in_the_library_gets_another_name() {
+    let told = Some("Plex shows the film".to_owned());
+    let published = || Published { media_server: told.clone(), at: now() - SignedDuration::from_hours(48), ..published() };
     let done = film("Movies/Up.mkv", Stage::Done { published: published(), machine: String::new(), took: 1.0 });
     let asked = |film: &Film, name: &str| {
         let request = Request::Name(film.id.clone(), name.into());
@@ -82,7 +84,9 @@ fn a_film_in_the_library_gets_another_name() {
         film.published().expect("it is there").clone()
     };
     assert_eq!(said(None).film.path, std::path::PathBuf::from("Movies/Up (2009).mkv"));
+    assert_eq!((said(None).media_server, said(None).named()), (None, now()), "media servers get to know it");
     let refused = said(Some("it is taken"));
+    assert_eq!((&refused.media_server, refused.named()), (&told, published().at), "nothing is new");
     assert_eq!((refused.film.path, refused.remarks.len()), (std::path::PathBuf::from("Movies/Up.mkv"), 1));
     // What was said of another name says nothing of this one.
     let earlier = Renamed { asked: now() - SignedDuration::from_secs(1), refused: None };

@@ -1,0 +1,106 @@
+//! What belongs to a film and came after that was claimed: subtitles are downloaded for minutes, and a copier takes one file after the other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::film::FilmId;
+use super::kind::{self, Beside};
+use super::ledger::{Film, Stage};
+use super::reconcile::Dropped;
+use super::record::Stamp;
+use super::walk::Watched;
+
+const TOO_LATE: &str = "its film was published before this file came: copy it into the library, or drop the film again with it";
+
+/// What came late.
+#[derive(Debug, Default)]
+pub struct Late {
+    /// Of films that are no longer in `watch/`, and can still take it along.
+    pub files: Vec<(FilmId, Dropped)>,
+    /// What can't go along, and why.
+    pub too_late: Vec<(PathBuf, String)>,
+}
+
+/// What came after its film was claimed. What a film that is still in `watch/` takes along is left to it.
+pub fn late(watch: &Path, films: &BTreeMap<FilmId, Film>, watched: &Watched) -> Late {
+    let mut late = Late::default();
+    for path in &watched.beside {
+        let Some(film) = film_of(path, films, &watched.dropped) else { continue };
+        if film.ended() || matches!(film.stage, Stage::Published { .. }) {
+            late.too_late.push((path.clone(), TOO_LATE.to_owned()));
+        } else if let Ok(stamp) = Stamp::of(&watch.join(path)) {
+            let drop = Dropped { path: path.clone(), folder: film.folder.clone(), stamp, flat: false, lacks: None };
+            late.files.push((film.id.clone(), drop));
+        }
+    }
+    late
+}
+
+/// The film that a file belongs to, if that is not in `watch/` any more.
+fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, dropped: &[Dropped]) -> Option<&'a Film> {
+    let (folder, name) = (path.parent()?, path.file_name()?);
+    let of_texts = folder.file_name().is_some_and(kind::is_of_texts);
+    let folder = if of_texts { folder.parent()? } else { folder };
+    let as_film = |drop: &Dropped| Film {
+        flat: drop.flat,
+        ..Film::dropped(drop.path.clone(), drop.folder.clone(), drop.stamp, Timestamp::UNIX_EPOCH)
+    };
+    let there: Vec<String> = dropped.iter().filter(|drop| drop.path.parent() == Some(folder)).map(|drop| as_film(drop).stem()).collect();
+    let is_known = |film: &&Film| film.path.parent() == Some(folder) && !matches!(film.stage, Stage::Failing { .. } | Stage::Failed { .. });
+    let known: Vec<&Film> = films.values().filter(is_known).collect();
+    let has = |stem: &String| {
+        let stems = known.iter().map(|film| film.stem()).chain(there.iter().cloned());
+        let others: Vec<String> = stems.filter(|other| other != stem).collect();
+        let beside = Beside { film: stem, others: &others, alone: others.is_empty() && folder.components().count() > 1 };
+        if of_texts { beside.has_text(name) } else { beside.has(name) }
+    };
+    if there.iter().any(has) {
+        return None;
+    }
+    // Of several with that name, the one that can still take it.
+    let mut found: Vec<&Film> = known.iter().copied().filter(|film| has(&film.stem())).collect();
+    found.sort_by_key(|film| film.ended());
+    found.first().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_comes_late_belongs_to_the_film_of_its_name() {
+        let place = tempfile::tempdir().expect("a folder");
+        let stamp = Stamp { size: 1, modified: 1 };
+        let film = |path: &str| Film::dropped(path.into(), "Movies".into(), stamp, Timestamp::UNIX_EPOCH);
+        let failed = Film { stage: Stage::Failed { reason: String::new(), at: Timestamp::UNIX_EPOCH }, ..film("Movies/Bad.mkv") };
+        let known =
+            [film("Movies/Rocky.mkv"), film("Movies/Rocky.II.mkv"), film("Movies/Up (2009)/Up.mkv"), film("Movies/D/VIDEO_TS"), failed];
+        let films: BTreeMap<FilmId, Film> = known.into_iter().map(|film| (film.id.clone(), film)).collect();
+        let of = |path: &str, dropped: &[&str]| {
+            let file = place.path().join(path);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            std::fs::write(&file, "text").expect("written");
+            let drop = |path: &&str| Dropped { path: path.into(), folder: "Movies".into(), stamp, flat: false, lacks: None };
+            let watched = Watched { dropped: dropped.iter().map(drop).collect(), beside: vec![path.into()], ..Watched::default() };
+            let late = late(place.path(), &films, &watched);
+            assert!(late.too_late.is_empty());
+            late.files.first().map(|(id, _)| films[id].path.display().to_string()).unwrap_or_default()
+        };
+        for (path, wanted) in [
+            ("Movies/Rocky.en.srt", "Movies/Rocky.mkv"),
+            ("Movies/Rocky.II.en.srt", "Movies/Rocky.II.mkv"),
+            ("Movies/Up (2009)/poster.jpg", "Movies/Up (2009)/Up.mkv"),
+            ("Movies/Up (2009)/Subs/2_English.srt", "Movies/Up (2009)/Up.mkv"),
+            ("Movies/D/folder.jpg", "Movies/D/VIDEO_TS"),
+            ("Movies/Bad.srt", ""),
+            ("Movies/poster.jpg", ""),
+            ("Movies/Other.srt", ""),
+        ] {
+            assert_eq!(of(path, &[]), wanted, "{path}");
+        }
+        assert_eq!(of("Movies/Rocky.III.srt", &["Movies/Rocky.III.mkv"]), "", "its film takes it along");
+        assert_eq!(of("Movies/Up (2009)/poster.jpg", &["Movies/Up (2009)/Extra.mkv"]), "", "the folder has two films");
+    }
+}
