@@ -37,6 +37,8 @@ pub struct World {
     pub jobs: BTreeMap<Job, JobState>,
     /// Where Jobs must never run, of those that may not run everywhere.
     pub nevers: BTreeMap<Job, BTreeSet<String>>,
+    /// The machines that Jobs ran on, as the cluster says.
+    pub hosts: BTreeMap<Job, String>,
     pub machines: Machines,
     /// Complete films in `watch/`.
     pub dropped: Vec<Dropped>,
@@ -312,8 +314,10 @@ impl One<'_> {
         let task = if self.film.original == Original::Wanted { Task::Original } else { Task::Encode };
         if let Some(encoded) = &self.files.encoded {
             if encoded.source == self.film.stamp && (task == Task::Original || !encoded.original) {
+                let host = self.world.hosts.get(&self.job(Task::Encode)).cloned();
                 self.record(Film {
                     stage: Stage::Encoded,
+                    host,
                     attempts: 0,
                     counted: 0,
                     last_reason: None,
@@ -409,8 +413,12 @@ impl One<'_> {
     }
 
     fn begin(&mut self, task: Task, place: Place) {
-        let job = Job { id: self.film.id.clone(), task, round: self.film.round, attempt: self.film.attempts };
-        self.actions.push(Action::Begin(job, place));
+        self.actions.push(Action::Begin(self.job(task), place));
+    }
+
+    /// Its Job for this attempt.
+    fn job(&self, task: Task) -> Job {
+        Job { id: self.film.id.clone(), task, round: self.film.round, attempt: self.film.attempts }
     }
 
     /// Whether Jobs of this film prevent a new one now. A Job that ended without a result counts as an attempt.
@@ -505,7 +513,7 @@ impl One<'_> {
     }
 
     fn publish(&mut self) {
-        if let Some(published) = self.files.published.clone() {
+        if let Some(mut published) = self.files.published.clone() {
             if published.original {
                 // It is encoded now, and replaces this one.
                 let film = begun_anew(self.film, self.film.stamp, self.world.now, self.film.round + 1);
@@ -514,7 +522,10 @@ impl One<'_> {
                 self.forget_all();
                 return self.actions.push(Action::Discard(self.film.id.clone()));
             }
-            let (machine, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
+            let (told, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
+            // What an encoder says of speed counts for the machine that it ran on: another one could be made to seem slow.
+            published.speed = published.speed.filter(|_| self.film.host.is_some());
+            let machine = self.film.host.clone().unwrap_or(told);
             let stage = Stage::Published { published, machine, took };
             self.record(Film { stage, original: Original::No, priority: Priority::Normal, ..self.film.clone() });
             return self.forget_all();
