@@ -476,7 +476,8 @@ impl MachineDeviation {
 /// Makes of the cluster what a hostler left that had kubelets sign their serving certificates themselves.
 pub(super) fn uncertify(world: &mut World, inventory: &Inventory) {
     let cluster = world.cluster.as_mut().expect("there is a cluster");
-    let text = documents::cluster(inventory, &cluster.version, false).expect("templates fit");
+    let text =
+        documents::cluster(inventory, documents::ApiServers { version: &cluster.version, verify_kubelets: false }).expect("templates fit");
     system::document(&mut cluster.add_ons, Document::Cluster, &text);
     cluster.verifies_kubelets = false;
     cluster.record.retain(|name, _| !matches!(name, Record::Kubelet(_)));

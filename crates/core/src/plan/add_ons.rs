@@ -209,7 +209,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ => return Ok(()),
     };
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(()) };
-    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, api_via, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.api_servers(planner.manifests.kubernetes()), api_via, machine)?;
     planner.step(StepKind::CoreDns.of(api_via), api_via, reason, RestoreCoreDns { config, address: dns_address(planner.inventory) }, []);
     Ok(())
 }
