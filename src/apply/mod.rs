@@ -25,7 +25,7 @@ use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
 use crate::kubeconfig::fetch::{self, Wanted};
 use crate::kubeconfig::person::Person;
-use crate::kubeconfig::{self, Access};
+use crate::kubeconfig::{self, Access, renewal};
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
@@ -33,7 +33,7 @@ mod accepted;
 pub mod backup;
 mod closing;
 pub mod fragments;
-pub mod newest;
+mod newest;
 pub mod settings;
 mod validator;
 
@@ -165,6 +165,18 @@ pub async fn look(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &
 pub async fn stages(to: &str, goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Vec<String>> {
     let (_, seen) = contact(goal, inventory, means, reporter).await?;
     Ok(upgrade::stages(inventory, &seen, to))
+}
+
+/// What comes to this computer whenever a verb has looked at the cluster, whatever it is about: the newest snapshot, and another certificate
+/// for the user where theirs ends soon.
+pub async fn bring_home(
+    file: &InventoryFile,
+    seen: &BTreeMap<MachineName, Observation>,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    events: &Events,
+) {
+    newest::fetch(file, seen, links, events).await;
+    renewal::renew(file, seen, links, events).await;
 }
 
 /// Connects to the machines that `goal` concerns, and gathers their facts.
@@ -366,7 +378,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     wait_for_machines(awaited, "installed from the stick", request.installation, asked, &links, &mut seen, reporter).await?;
     wait_for_leftovers(&request.goal, inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
-    newest::fetch(file, &seen, &links, &reporter.events()).await;
+    bring_home(file, &seen, &links, &reporter.events()).await;
     let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
     let kubeconfig = match &request.kubeconfig {
         KeepKubeconfig::No => None,
