@@ -191,11 +191,11 @@ fn films_go_to_quick_sync_first_and_other_machines_are_not_idle() {
 fn what_an_encoder_says_of_speed_counts_for_its_own_machine() {
     let is_there = Files { encoded: Some(Encoded { machine: "victim".into(), ..encoded() }), ..claimed() };
     let recorded = |world: &World| {
-        let films = reconcile(world).0.into_iter().filter_map(|action| match action {
+        let mut films = reconcile(world).0.into_iter().filter_map(|action| match action {
             Action::Record(film) => Some(*film),
             _ => None,
         });
-        films.last().expect("a film is recorded")
+        films.next_back().expect("a film is recorded")
     };
     let film = film("Movies/Up.mkv", Stage::Claimed);
     let succeeded = world(&film, is_there.clone(), &[(Task::Encode, 0, JobState::Succeeded)]);
