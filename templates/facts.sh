@@ -20,6 +20,7 @@ keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
 fsync={{ "yes" if fsync else "" }}
+vip="{% for _, address in vip | items %}{{ address }}{% endfor %}"
 images={{ "yes" if images else "" }}
 tunnel={{ "yes" if tunnel else "" }}
 
@@ -366,15 +367,20 @@ about_kubernetes() {
                 ;;
             esac
         done
-        set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_config }} {{ path.kubelet_flags }} {{ path.pki }}/ca.crt
-        ! grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null || set -- "$@" {{ path.kubelet_pki }}/kubelet-client-current.pem
+        set -- {{ node_files | words }}
         if [ -n "$control_plane" ]; then
             say control-plane
-            set -- "$@" {{ path.etcd }}/member {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }}
-            for name in {{ static_pods | words }}; do set -- "$@" "{{ path.manifests }}/$name.yaml"; done
-            for name in {{ pki | words }}; do set -- "$@" "{{ path.pki }}/$name"; done
+            set -- "$@" {{ path.etcd }}/member {{ control_plane_files | words }}
         fi
-        for file; do [ -e "$file" ] || say missing "$file"; done
+        for file; do
+            case $file in
+            # It may be in the kubeconfig itself.
+            */kubelet-client-current.pem) grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null || continue ;;
+            # kubelet makes it later.
+            */kubelet-server-current.pem) continue ;;
+            esac
+            [ -e "$file" ] || say missing "$file"
+        done
     else
         # kubeadm wants no manifest at all on a worker, whose ever it is; of kubeconfigs only its own stop it.
         for path in {{ path.manifests }}/*.yaml {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }} \
@@ -388,15 +394,9 @@ about_kubernetes() {
         done
     fi
     # Only what kubeadm and kubelet write: another file in these folders is its owner's, and may end as it likes.
-    set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
-        {{ path.kubelet_pki }}/kubelet-server-current.pem
-    if [ -n "$control_plane" ]; then
-        set -- "$@" {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }}
-        for name in {{ static_pods | words }}; do set -- "$@" "{{ path.manifests }}/$name.yaml"; done
-        for name in {{ pki | words }}; do set -- "$@" "{{ path.pki }}/$name"; done
-    else
-        set -- "$@" {{ path.pki }}/ca.crt
-    fi
+    # kubelet's configuration has no end by which it could be known to be whole.
+    set -- {{ node_files | reject("eq", path.kubelet_config) | words }}
+    [ -z "$control_plane" ] || set -- "$@" {{ control_plane_files | words }}
     for file; do
         shift
         if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
@@ -436,6 +436,8 @@ about_kubernetes() {
 
 {% include "network/tunnel.sh" %}
 about_tunnel() { tunnel_silent 1 1 | while read -r end; do say silent "$end"; done; }
+
+{% include "network/vip.sh" %}
 
 about_runs() {
     for file in {{ path.applied }}/*; do
@@ -542,15 +544,18 @@ about_machine() {
 # Other machines, images and the cluster are asked meanwhile, where there are any, and the disk is tried.
 about_node() {
     about_fsync < /dev/null | {
-        { [ -z "$tunnel" ] || about_tunnel < /dev/null; } | {
-            if [ -n "$images" ] && [ -S {{ path.containerd_socket }} ]; then
-                about_images < /dev/null | {
+        about_vip < /dev/null | {
+            { [ -z "$tunnel" ] || about_tunnel < /dev/null; } | {
+                if [ -n "$images" ] && [ -S {{ path.containerd_socket }} ]; then
+                    about_images < /dev/null | {
+                        about_machine < /dev/null
+                        cat
+                    }
+                else
                     about_machine < /dev/null
-                    cat
-                }
-            else
-                about_machine < /dev/null
-            fi
+                fi
+                cat
+            }
             cat
         }
         cat

@@ -133,3 +133,25 @@ fn a_wrong_argument_is_reported_before_a_machine_is_contacted() {
     run(&["plan"]);
     assert!(contacted.exists());
 }
+
+/// Also where ~/.ssh/config says who logs in, and whatever installs the machine: before anything is built for it.
+#[test]
+fn no_system_is_installed_for_a_user_that_debian_has_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("home");
+    fs::create_dir_all(home.join(".ssh")).expect("it can be made");
+    fs::write(home.join(".ssh/config"), "Host rainbowdash\n  User operator\n").expect("it can be written");
+    let inventory = "machines:\n  twilightsparkle: {address: 192.0.2.1, role: control-plane, user: ada, mac: '1c:69:7a:00:00:01'}\n  \
+                     rainbowdash: {address: 192.0.2.2, mac: '1c:69:7a:00:00:02'}\nos: {authorizedKeys: [ssh-ed25519 \
+                     AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]}\n";
+    fs::write(folder.path().join("inventory.yaml"), inventory).expect("it can be written");
+    for words in ["provision --usb stick.img", "rebuild rainbowdash --os --yes", "rebuild --os --all --yes"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command.args(words.split(' ')).current_dir(folder.path()).env("HOME", &home).env("HOSTLER_CACHE", folder.path().join("cache"));
+        let output = command.stdin(Stdio::null()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {said}");
+        assert!(said.contains("rainbowdash: Debian has a user or a group `operator` of its own"), "{words}: {said}");
+        assert!(said.contains("hint: set `user` of rainbowdash to a different name, or to root"), "{words}: {said}");
+    }
+}

@@ -9,6 +9,7 @@ test_packages=(
     age                                               # encrypted snapshots
     dash shellcheck                                   # every script, as a machine would get it
     openssh-client openssh-server                     # a real sshd to log in to
+    openssl                                           # a cluster that signs certificates
     bsdutils fish sudo tcsh zsh                       # accounts with other shells, and a terminal
     diffutils procps util-linux                       # the facts of a machine
     dosfstools e2fsprogs mtools                       # sticks

@@ -170,13 +170,13 @@ fn configs(inventory: &Inventory, version: &str) -> Vec<(String, String)> {
         configs.push((format!("join of {name}"), documents::join(inventory, name, machine).expect("templates fit")));
         if machine.role == Role::ControlPlane {
             configs.push((format!("init of {name}"), documents::init(inventory, version, name, machine).expect("templates fit")));
-            let renew = documents::control_plane(inventory, version, true, name, machine).expect("templates fit");
+            let renew = documents::control_plane(inventory, documents::ApiServers::of_new(version), name, machine).expect("templates fit");
             configs.push((format!("renewal of {name}"), renew));
         }
     }
-    let cluster = documents::cluster(inventory, version, true).expect("templates fit");
+    let cluster = documents::cluster(inventory, documents::ApiServers::of_new(version)).expect("templates fit");
     for document in [Document::Kubelet, Document::KubeProxy] {
-        let stored = documents::stored(inventory, version, true, document).expect("templates fit");
+        let stored = documents::stored(inventory, documents::ApiServers::of_new(version), document).expect("templates fit");
         configs.push((document.kind().to_owned(), format!("{cluster}---\n{stored}")));
     }
     configs.push((Document::Cluster.kind().to_owned(), cluster));
@@ -368,7 +368,8 @@ fn files_and_access_that_kubeadm_sets_are_relied_on() {
     let (name, machine) = inventory.machines.first().expect("there are machines");
     for (manifest, kubeadm) in kubeadms() {
         let config = folder.path().join("config.yaml");
-        let documents = documents::control_plane(&inventory, &manifest.kubernetes, true, name, machine).expect("templates fit");
+        let documents = documents::control_plane(&inventory, documents::ApiServers::of_new(&manifest.kubernetes), name, machine)
+            .expect("templates fit");
         fs::write(&config, documents).expect("it can be written");
         for phase in [["control-plane", "all"], ["etcd", "local"]] {
             let mut command = Command::new(&kubeadm);

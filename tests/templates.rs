@@ -14,6 +14,8 @@ use nix::unistd::Pid;
 use scripts::{has_jinja, on_a_folder, scripts, templates};
 
 mod scripts;
+#[path = "templates/units.rs"]
+mod units;
 
 /// Runs a program of the system; without it the test fails and says how to get it.
 fn checked(command: &mut Command, package: &str) -> Output {

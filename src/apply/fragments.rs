@@ -43,7 +43,8 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
     // An upgrade reads them from the cluster, and its version has to know them.
     let upgraded = plan.steps.iter().find(|step| step.id.kind == StepKind::UpgradeControlPlane).map(|step| &step.machine);
     if let Some((name, machine)) = upgraded.and_then(|name| file.inventory.machines.get_key_value(name.as_str())) {
-        let documents = documents::control_plane(&file.inventory, &bundle.manifest.kubernetes, true, name, machine)?;
+        let documents =
+            documents::control_plane(&file.inventory, documents::ApiServers::of_new(&bundle.manifest.kubernetes), name, machine)?;
         configs.insert(StepKind::UpgradeControlPlane, documents);
     }
     let inventory = &file.inventory;

@@ -25,7 +25,7 @@ use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
 use crate::kubeconfig::fetch::{self, Wanted};
 use crate::kubeconfig::person::Person;
-use crate::kubeconfig::{self, Access};
+use crate::kubeconfig::{self, Access, renewal};
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
@@ -33,7 +33,7 @@ mod accepted;
 pub mod backup;
 mod closing;
 pub mod fragments;
-pub mod newest;
+mod newest;
 pub mod settings;
 mod validator;
 
@@ -167,6 +167,18 @@ pub async fn stages(to: &str, goal: &Goal, inventory: &Inventory, means: &Means,
     Ok(upgrade::stages(inventory, &seen, to))
 }
 
+/// What comes to this computer whenever a verb has looked at the cluster, whatever it is about: the newest snapshot, and another certificate
+/// for the user where theirs ends soon.
+pub async fn bring_home(
+    file: &InventoryFile,
+    seen: &BTreeMap<MachineName, Observation>,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    events: &Events,
+) {
+    newest::fetch(file, seen, links, events).await;
+    renewal::renew(file, seen, links, events).await;
+}
+
 /// Connects to the machines that `goal` concerns, and gathers their facts.
 async fn contact(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<(Links, Seen)> {
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
@@ -211,9 +223,11 @@ pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
     keep.dedup();
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.folder()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
+    let vips = inventory.control_planes().filter_map(|(name, machine)| Some((name.clone(), wanted::moving_address(inventory, machine)?)));
+    let vip = vips.collect();
     let resolv_conf = wanted::own_resolv_conf(inventory).unwrap_or_default().to_owned();
     let endpoint = inventory.cluster.endpoint.host().to_lowercase();
-    Ok(Question { system, requests, fsync, resolv_conf, endpoint, ..asked })
+    Ok(Question { system, requests, fsync, vip, resolv_conf, endpoint, ..asked })
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.
@@ -366,7 +380,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     wait_for_machines(awaited, "installed from the stick", request.installation, asked, &links, &mut seen, reporter).await?;
     wait_for_leftovers(&request.goal, inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
-    newest::fetch(file, &seen, &links, &reporter.events()).await;
+    bring_home(file, &seen, &links, &reporter.events()).await;
     let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
     let kubeconfig = match &request.kubeconfig {
         KeepKubeconfig::No => None,

@@ -2,14 +2,12 @@
 
 use anyhow::Result;
 use clap::Subcommand;
+use hostler_core::inventory::Release;
 use hostler_core::quantity;
 
 use super::help;
 use crate::os::image;
 use crate::report::Reporter;
-
-/// Debian's release of an inventory that names none.
-const RELEASE: &str = "trixie";
 
 /// Build the system that `provision` and `rebuild --os` install
 #[derive(Debug, Subcommand)]
@@ -34,14 +32,16 @@ pub enum Verb {
 pub async fn run(verb: &Verb, reporter: &Reporter) -> Result<()> {
     match verb {
         Verb::Create { again } => {
-            let there = !again && image::at_hand(RELEASE)?.is_some();
+            // This verb reads no inventory.
+            let release = Release::default();
+            let there = !again && image::at_hand(release)?.is_some();
             let events = reporter.events();
-            let image = if *again { image::again(RELEASE, &events).await? } else { image::ready(RELEASE, &events).await? };
-            image.warn_of_age(RELEASE, &events);
+            let image = if *again { image::again(release, &events).await? } else { image::ready(release, &events).await? };
+            image.warn_of_age(release, &events);
             let state = if there { "already exists" } else { "was built" };
             let size = quantity::size(image.known.size);
             reporter
-                .result(&format!("the image of Debian {RELEASE} of {}, {size}, {state}: {}", image.date(), image.folder.display()))
+                .result(&format!("the image of Debian {release} of {}, {size}, {state}: {}", image.date(), image.folder.display()))
                 .await;
             Ok(())
         }

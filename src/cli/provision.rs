@@ -9,6 +9,7 @@ use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::install::order::{self, Order};
 use hostler_core::install::stick::{NoStick, choose};
+use hostler_core::inventory::os::{is_debians_own, not_a_person};
 use hostler_core::inventory::{DiskRule, Inventory, Machine, MachineName, Os};
 use hostler_core::quantity;
 use hostler_core::words::{and, counted, shell_word};
@@ -85,8 +86,8 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         events.send(Event::Warning { line });
     }
     packages::install("making a stick", packages::STICK, &events).await?;
-    let image = image::ready(&os.release, &events).await?;
-    image.warn_of_age(&os.release, &events);
+    let image = image::ready(os.release, &events).await?;
+    image.warn_of_age(os.release, &events);
     let known = order::Image::from(&image);
     let order = Order::new(new_id(&known)?, known, planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
     let what = format!("write the stick to {}, with the image of {}", arguments.usb.display(), image.date());
@@ -184,66 +185,6 @@ impl Device {
     }
 }
 
-/// Users and groups of Debian's base-passwd, and of packages of the image: none of them is made for a person, and a group of that name can't be
-/// made.
-const DEBIANS_OWN: &[&str] = &[
-    "_apt",
-    "_ssh",
-    "adm",
-    "audio",
-    "backup",
-    "bin",
-    "cdrom",
-    "crontab",
-    "daemon",
-    "dialout",
-    "dip",
-    "disk",
-    "fax",
-    "floppy",
-    "games",
-    "input",
-    "irc",
-    "kmem",
-    "kvm",
-    "list",
-    "lp",
-    "mail",
-    "man",
-    "messagebus",
-    "netdev",
-    "news",
-    "nobody",
-    "nogroup",
-    "operator",
-    "plugdev",
-    "polkitd",
-    "proxy",
-    "render",
-    "sasl",
-    "sgx",
-    "shadow",
-    "src",
-    "sshd",
-    "staff",
-    "statd",
-    "sudo",
-    "sync",
-    "sys",
-    "systemd-journal",
-    "systemd-network",
-    "systemd-resolve",
-    "systemd-timesync",
-    "tape",
-    "tty",
-    "users",
-    "utmp",
-    "uucp",
-    "video",
-    "voice",
-    "www-data",
-];
-
 /// A machine on the stick.
 struct Planned {
     mac: String,
@@ -276,6 +217,18 @@ fn chosen<'a>(
     Ok(all.filter_map(|(name, machine)| Some((name, machine, machine.mac.as_deref()?))).collect())
 }
 
+/// The user that an installed system gets, and hostler logs in as. It may come from ~/.ssh/config, which the inventory's own check does not see.
+///
+/// # Errors
+/// Debian has one of that name.
+pub fn installed_user(name: &MachineName, target: &Target) -> Result<String> {
+    if is_debians_own(&target.user) {
+        let hint = format!("set `user` of {name} to a different name, or to root");
+        return Err(Failure::new(ExitStatus::Usage, format!("{name}: {}", not_a_person(&target.user)), hint).into());
+    }
+    Ok(target.user.clone())
+}
+
 fn planned(
     inventory: &Inventory,
     os: &Os,
@@ -295,11 +248,7 @@ fn planned(
             )
             .into());
         }
-        if DEBIANS_OWN.contains(&target.user.as_str()) {
-            let hint = format!("set `user` of {name} to a different name, or to root");
-            let message = format!("{name}: Debian has a user or a group `{}` of its own, so it can't be a person's user name", target.user);
-            return Err(Failure::new(ExitStatus::Usage, message, hint).into());
-        }
+        let user = installed_user(name, &target)?;
         let private = host_key::of(&folder, name)?;
         let key = private.public_key().clone();
         if target.host_key.as_ref().is_some_and(|pin| !pin.is(&key)) {
@@ -316,7 +265,7 @@ fn planned(
         }
         let order = order::Machine {
             name: name.clone(),
-            user: target.user.clone(),
+            user,
             authorized_keys: os.authorized_keys.clone(),
             host_key: host_key::text(&private)?,
             disk: machine.disk.clone().unwrap_or_else(|| os.disk.clone()),

@@ -129,8 +129,12 @@ async fn reinstall(file: &InventoryFile, arguments: &Arguments, reporter: &Repor
     let inventory = &file.inventory;
     let os = provision::section(inventory)?;
     let machine = arguments.machine.as_ref().map(|machine| machine_named(inventory, machine)).transpose()?;
+    // Before an image is built, which takes minutes.
+    for (name, own) in inventory.machines.iter().filter(|(name, _)| machine.as_ref().is_none_or(|machine| machine == *name)) {
+        provision::installed_user(name, &connect::target(name, own)?)?;
+    }
     // Its files are sent while the plan is carried out.
-    let prepared = prepare(&os.release, true, &reporter.events()).await?;
+    let prepared = prepare(os.release, true, &reporter.events()).await?;
     let leaving = Leaving { now: arguments.now, force_after: arguments.force_after.map(|time| time.as_secs()) };
     let goal = match machine {
         Some(machine) => {

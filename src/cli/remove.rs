@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::{MachineName, RELEASE};
+use hostler_core::inventory::MachineName;
 use hostler_core::plan::reinstall::Leaving;
 use hostler_core::plan::{Goal, Plan};
 
@@ -68,7 +68,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let force_after = arguments.force_after.map(|time| time.as_secs());
     // Its files are sent while the plan is carried out.
     let prepared = match arguments.erase {
-        true => Some(prepare(inventory.os.as_ref().map_or(RELEASE, |os| &os.release), false, &reporter.events()).await?),
+        true => Some(prepare(inventory.os.as_ref().map(|os| os.release).unwrap_or_default(), false, &reporter.events()).await?),
         false => None,
     };
     let goal = match &prepared {

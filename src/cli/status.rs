@@ -17,7 +17,7 @@ use hostler_core::plan::{Goal, plan_for};
 use super::Output;
 use super::arguments::{Connecting, InventoryArgument};
 use super::help;
-use crate::apply::{self, Means, fragments, newest};
+use crate::apply::{self, Means, fragments};
 use crate::artifact::{self, Known};
 use crate::connect::{self, login};
 use crate::event::Event;
@@ -105,7 +105,7 @@ async fn observe(
     let question = Question { kubelet_requests: true, fsync: Default::default(), ..apply::question(&Goal::Up, inventory)? };
     let seen = gather::gather(links, &question, &reporter.events().without_unreachable()).await?;
     if !arguments.watch {
-        newest::fetch(file, &seen, links, &reporter.events()).await;
+        apply::bring_home(file, &seen, links, &reporter.events()).await;
     }
     let known = match known {
         Some(known) => known,

@@ -14,6 +14,7 @@ use hostler_core::words::{self, of_machine};
 use serde_json::json;
 
 use super::person::{Identity, Person, Request};
+use super::renewal::Due;
 use super::{Access, Reach, put};
 use crate::event::Event;
 use crate::execute::Link;
@@ -86,25 +87,63 @@ async fn first<T>(
     Err(Failure::new(status, message, "`hostler status` shows whether there is a cluster").into())
 }
 
+/// What a control plane says of a person.
+struct Known {
+    /// The cluster's CA, PEM in base64.
+    ca: String,
+    /// Whether they have access.
+    is_allowed: bool,
+}
+
 /// The cluster's CA, PEM in base64, and the person's identity there.
 async fn identity(link: &Link, wanted: &Wanted<'_>) -> Result<(String, Identity), String> {
-    let bug = |error: anyhow::Error| format!("{error:#}");
-    let script = template::render("kubernetes/user.sh", json!({ "user": wanted.person.user() })).map_err(bug)?;
+    let Known { ca, is_allowed } = known(link, &wanted.person).await?;
+    let kept = Access::identity_in(&wanted.existing, wanted.name, &ca);
+    let now = jiff::Timestamp::now().as_second();
+    if let Some(kept) = kept.filter(|kept| is_allowed && kept.serves(&wanted.person, now)) {
+        return Ok((ca, kept));
+    }
+    let identity = signed(link, &wanted.person).await?;
+    Ok((ca, identity))
+}
+
+/// Another identity for someone whose certificate is due. `None`: it is of another cluster, or they have no access any more.
+///
+/// # Errors
+/// As [`access`].
+pub async fn renewed(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, due: &Due) -> Result<Option<Identity>> {
+    let (_, identity) = first(inventory, links, async |link| again(link, due).await).await?;
+    Ok(identity)
+}
+
+async fn again(link: &Link, due: &Due) -> Result<Option<Identity>, String> {
+    let Known { ca, is_allowed } = known(link, &due.person).await?;
+    if ca != due.ca || !is_allowed {
+        return Ok(None);
+    }
+    signed(link, &due.person).await.map(Some)
+}
+
+async fn known(link: &Link, person: &Person) -> Result<Known, String> {
+    let script = template::render("kubernetes/user.sh", json!({ "user": person.user() })).map_err(bug)?;
     let said = output(link, &script).await?;
     let ca = said.lines().find_map(|line| line.strip_prefix("ca ")).unwrap_or_default().to_owned();
     if Certificate::from_base64_pem(&ca).is_none() {
         return Err("the cluster's CA certificate is not valid".to_owned());
     }
-    let allowed = said.lines().any(|line| line.ends_with(&wanted.person.user()));
-    let kept = Access::identity_in(&wanted.existing, wanted.name, &ca);
-    let now = jiff::Timestamp::now().as_second();
-    if let Some(kept) = kept.filter(|kept| allowed && kept.serves(&wanted.person, now)) {
-        return Ok((ca, kept));
-    }
-    let request = Request::new(&wanted.person).map_err(bug)?;
+    let is_allowed = said.lines().any(|line| line.ends_with(&format!("/{}", person.user())));
+    Ok(Known { ca, is_allowed })
+}
+
+/// A new key, with the certificate that the cluster signs for it.
+async fn signed(link: &Link, person: &Person) -> Result<Identity, String> {
+    let request = Request::new(person).map_err(bug)?;
     let certificate = output(link, &request.script().map_err(bug)?).await?;
-    let identity = request.signed(certificate.trim()).map_err(bug)?;
-    Ok((ca, identity))
+    request.signed(certificate.trim()).map_err(bug)
+}
+
+fn bug(error: anyhow::Error) -> String {
+    format!("{error:#}")
 }
 
 /// Writes it to `file`, see [`put`], and prints how to use it.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use hostler_core::facts::Certificate;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Endpoint, Inventory, MachineName};
 use serde_yaml::{Mapping, Value};
@@ -14,11 +15,13 @@ use crate::lab::{self, like};
 use crate::user_file::{self, Destination};
 use crate::{atomic, home};
 
-use person::Identity;
+use person::{Identity, Person};
+use renewal::Due;
 
 pub mod fetch;
 mod lock;
 pub mod person;
+pub mod renewal;
 
 /// How to reach the API server from the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +90,17 @@ impl Access {
         same.then_some(identity)
     }
 
+    /// The certificate in the kubeconfig `text` for the cluster of this name, if it is a person's and to be renewed at `now`, in seconds since the
+    /// epoch.
+    pub fn due(text: &str, name: &str, now: i64) -> Option<Due> {
+        let root = parse(text).ok()?;
+        let field = |list: &str, kind: &str, field: &str| find(&root, list, name)?.get(kind)?.get(field)?.as_str().map(str::to_owned);
+        let certificate = Certificate::from_base64_pem(&field("users", "user", "client-certificate-data")?)?;
+        let person = Person::of_user(&certificate.common_name)?;
+        let ca = field("clusters", "cluster", "certificate-authority-data")?;
+        certificate.is_due(now).then_some(Due { person, ca })
+    }
+
     /// A kubeconfig with this cluster only.
     ///
     /// # Errors
@@ -115,9 +129,7 @@ impl Access {
             Some(name) => drop(cluster.insert("tls-server-name".into(), name.as_str().into())),
             None => drop(cluster.remove("tls-server-name")),
         }
-        let user = entry(&mut root, "users", "user", &self.name)?;
-        user.insert("client-certificate-data".into(), self.identity.certificate.as_str().into());
-        user.insert("client-key-data".into(), self.identity.key.as_str().into());
+        self.identity.put_into(&mut root, &self.name)?;
         let context = entry(&mut root, "contexts", "context", &self.name)?;
         context.insert("cluster".into(), self.name.as_str().into());
         context.insert("user".into(), self.name.as_str().into());
@@ -154,6 +166,25 @@ impl Access {
                 return refused("user");
             }
         }
+        Ok(())
+    }
+}
+
+impl Identity {
+    /// The kubeconfig `text` with this identity for the user `name`, and all else as it was.
+    ///
+    /// # Errors
+    /// It is not a kubeconfig.
+    pub fn replaced_in(&self, text: &str, name: &str) -> Result<String> {
+        let mut root = parse(text)?;
+        self.put_into(&mut root, name)?;
+        Ok(serde_yaml::to_string(&root)?)
+    }
+
+    fn put_into(&self, root: &mut Mapping, name: &str) -> Result<()> {
+        let user = entry(root, "users", "user", name)?;
+        user.insert("client-certificate-data".into(), self.certificate.as_str().into());
+        user.insert("client-key-data".into(), self.key.as_str().into());
         Ok(())
     }
 }

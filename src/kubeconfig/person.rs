@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::home;
 
+/// What the names of persons begin with in the cluster.
+const PREFIX: &str = "hostler:";
+
 /// Who it is for: `ada`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person(String);
@@ -38,13 +41,18 @@ impl Person {
             .with_context(|| format!("`{name}` can't be used as a user name in the cluster\nhint: pass another name with `--user NAME`"))
     }
 
+    /// As [`user`](Person::user) has named them.
+    pub fn of_user(user: &str) -> Option<Person> {
+        Person::new(user.strip_prefix(PREFIX)?)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The name of the user, and of the binding, in the cluster.
     pub fn user(&self) -> String {
-        format!("hostler:{}", self.0)
+        format!("{PREFIX}{}", self.0)
     }
 }
 

@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn every_certificate_of_a_control_plane_is_looked_at() {
         let script = script("/var/backups/hostler").expect("it can be rendered");
-        for name in kubeadm_files::pki() {
-            assert!(script.contains(name), "{name}");
+        for name in kubeadm_files::of_control_plane() {
+            assert!(script.contains(&name), "{name}");
         }
     }
 }

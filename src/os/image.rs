@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hostler_core::digest::hex;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::Release;
 use hostler_core::plan::wanted;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
@@ -102,7 +103,7 @@ impl Image {
     }
 
     /// Says it if the image is so old that what it installs lacks many updates.
-    pub fn warn_of_age(&self, release: &str, events: &Events) {
+    pub fn warn_of_age(&self, release: Release, events: &Events) {
         if let Some(days) = old(self.built, jiff::Timestamp::now().as_second()) {
             let line = format!(
                 "the image of Debian {release} is {days} days old, and so are the packages that it installs: `hostler os create --again` \
@@ -128,9 +129,9 @@ fn all_packages() -> Vec<&'static str> {
 }
 
 /// Its name in the cache. It changes with everything that it is made of, except for the versions of Debian's packages.
-fn name(release: &str) -> String {
+fn name(release: Release) -> String {
     let mut hash = Sha256::new();
-    for text in [release, SCRIPT, MODULES].into_iter().chain(all_packages()) {
+    for text in [release.codename(), SCRIPT, MODULES].into_iter().chain(all_packages()) {
         hash.update(text);
         hash.update([0]);
     }
@@ -142,7 +143,7 @@ fn cache() -> Result<PathBuf> {
 }
 
 /// The image of a release in the cache, if it is complete.
-pub fn at_hand(release: &str) -> Result<Option<Image>> {
+pub fn at_hand(release: Release) -> Result<Option<Image>> {
     Ok(found(cache()?.join(name(release))))
 }
 
@@ -152,7 +153,7 @@ fn found(folder: PathBuf) -> Option<Image> {
     if matches!(held.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
-    let record = user_file::read(&folder.join(KNOWN), user_file::MOST_BYTES).ok()?;
+    let record = user_file::read_from(held.try_clone().ok()?, user_file::MOST_BYTES).ok()?;
     let Record { known, built, files } = serde_json::from_slice(&record).ok()?;
     let is_whole =
         |(name, size): (&String, &u64)| fs::metadata(folder.join(name)).is_ok_and(|found| found.is_file() && found.len() == *size);
@@ -196,7 +197,7 @@ fn replaceable(folder: &Path) -> Result<Option<File>> {
 ///
 /// # Errors
 /// This computer lacks programs, room or the way to Debian's packages.
-pub async fn ready(release: &str, events: &Events) -> Result<Image> {
+pub async fn ready(release: Release, events: &Events) -> Result<Image> {
     match at_hand(release)? {
         Some(image) => Ok(image),
         None => make(release, false, events).await,
@@ -207,11 +208,11 @@ pub async fn ready(release: &str, events: &Events) -> Result<Image> {
 ///
 /// # Errors
 /// As [`ready`]; another process uses the one in the cache.
-pub async fn again(release: &str, events: &Events) -> Result<Image> {
+pub async fn again(release: Release, events: &Events) -> Result<Image> {
     make(release, true, events).await
 }
 
-async fn make(release: &str, again: bool, events: &Events) -> Result<Image> {
+async fn make(release: Release, again: bool, events: &Events) -> Result<Image> {
     packages::install("building the image of a machine's system", packages::SYSTEM_IMAGE, events).await?;
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("{} can't be created", cache.display()))?;
@@ -264,7 +265,7 @@ fn isolated() -> Vec<&'static str> {
     options
 }
 
-async fn build(release: &str, folder: &Path, task: &Task) -> Result<()> {
+async fn build(release: Release, folder: &Path, task: &Task) -> Result<()> {
     let archive = folder.join("root.tar");
     let mut command = match geteuid().is_root() {
         true => program("unshare", isolated().into_iter().chain(["mmdebstrap"])),
@@ -274,7 +275,7 @@ async fn build(release: &str, folder: &Path, task: &Task) -> Result<()> {
     command
         .args(["--verbose", "--format=tar", "--variant=minbase"])
         .arg(format!("--include={}", all_packages().join(",")))
-        .arg(release)
+        .arg(release.codename())
         .arg(&archive)
         .env("DEBIAN_FRONTEND", "noninteractive");
     let mut progress = apt::Progress::default();

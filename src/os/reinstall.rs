@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use hostler_core::action::reinstall::{Loaders, SentFile};
 use hostler_core::digest::hex;
 use hostler_core::install::order;
+use hostler_core::inventory::Release;
 use hostler_core::plan::system_disk::Installer;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -32,7 +33,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// The image can't be built, or the cache can't be written to.
-pub async fn prepare(release: &str, installs: bool, events: &Events) -> Result<Prepared> {
+pub async fn prepare(release: Release, installs: bool, events: &Events) -> Result<Prepared> {
     let image = image::ready(release, events).await?;
     if installs {
         image.warn_of_age(release, events);

@@ -7,7 +7,6 @@ mod kubelets;
 mod lock;
 
 use std::path::Path;
-use std::pin::Pin;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -51,7 +50,7 @@ pub async fn renew(events: &Events) -> Result<()> {
         return Ok(());
     }
     let api = Api::own().await?;
-    each([Box::pin(approve(&api, &say)), Box::pin(renew_own(&api, &say))]).await
+    both(approve(&api, &say), renew_own(&api, &say)).await
 }
 
 /// Approves the certificates that kubelets ask for.
@@ -66,30 +65,14 @@ async fn approve(api: &Api, say: &impl Fn(String)) -> Result<()> {
     Ok(())
 }
 
-/// Something that is done, and may fail.
-type Part<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-
-/// Does each part, whatever becomes of the others.
+/// Does `work` and then `next`, however the first ends.
 ///
 /// # Errors
-/// All of theirs.
-async fn each<const COUNT: usize>(parts: [Part<'_>; COUNT]) -> Result<()> {
-    let mut result = Ok(());
-    for part in parts {
-        result = both(result, part.await);
-    }
-    result
-}
-
-/// Does `work`, and gives back the turn to do it, however that ends.
-async fn in_turn<T>(work: impl Future<Output = Result<T>>, give_back: impl Future<Output = Result<()>>) -> Result<T> {
-    both(work.await, give_back.await)
-}
-
-fn both<T>(done: Result<T>, other: Result<()>) -> Result<T> {
-    match (done, other) {
+/// Those of both.
+async fn both<T>(work: impl Future<Output = Result<T>>, next: impl Future<Output = Result<()>>) -> Result<T> {
+    match (work.await, next.await) {
         (Err(first), Err(second)) => bail!("{first:#}; and {second:#}"),
-        (done, other) => other.and(done),
+        (done, next) => next.and(done),
     }
 }
 
@@ -116,7 +99,7 @@ async fn renew_own(api: &Api, say: &impl Fn(String)) -> Result<()> {
             None => Ok(false),
         }
     };
-    if !in_turn(work, api.give_back(turn)).await? {
+    if !both(work, api.give_back(turn)).await? {
         say("hostler is changing this machine, so its certificates are renewed at the next run of the timer".to_owned());
         return Ok(());
     }
@@ -226,30 +209,9 @@ mod tests {
 
     use super::*;
 
-    /// A request of a kubelet that can't be approved must not let the control plane's certificates expire.
+    /// A request of a kubelet that can't be approved must not let the control plane's certificates expire, and a turn must be given back.
     #[tokio::test]
-    async fn each_part_is_done_whatever_becomes_of_the_others() {
-        for failing in 0..3 {
-            let ran = Mutex::new(Vec::new());
-            let part = |number: usize| -> Part<'_> {
-                let ran = &ran;
-                Box::pin(async move {
-                    ran.lock().expect("unpoisoned").push(number);
-                    ensure!(number != failing, "part {number} failed");
-                    Ok(())
-                })
-            };
-            let error = each([part(0), part(1), part(2)]).await.expect_err("one failed");
-            assert_eq!(format!("{error:#}"), format!("part {failing} failed"));
-            assert_eq!(*ran.lock().expect("unpoisoned"), [0, 1, 2]);
-        }
-        let error = each([Box::pin(async { bail!("one") }), Box::pin(async { bail!("other") })]).await.expect_err("both failed");
-        assert_eq!(format!("{error:#}"), "one; and other");
-        each([Box::pin(async { Ok(()) })]).await.expect("it is done");
-    }
-
-    #[tokio::test]
-    async fn a_turn_is_given_back_however_the_work_ends() {
+    async fn what_comes_next_is_done_however_the_work_ends() {
         for (works, returns, wanted) in [
             (true, true, Ok(1)),
             (false, true, Err("the lock is broken".to_owned())),
@@ -266,7 +228,7 @@ mod tests {
                 ensure!(returns, "no answer");
                 Ok(())
             };
-            let done = in_turn(work, give_back).await.map_err(|error| format!("{error:#}"));
+            let done = both(work, give_back).await.map_err(|error| format!("{error:#}"));
             assert_eq!((done, *given.lock().expect("unpoisoned")), (wanted, true), "{works} {returns}");
         }
     }

@@ -76,38 +76,26 @@ impl fmt::Debug for Redactor {
 
 /// `text` without the user names and passwords of URLs in it: what stands between `//` and an `@` before the next `/`, quote or space.
 pub fn without_passwords(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("//") {
-        shown += before;
-        shown += "//";
-        let host = after.find(|c: char| c == '/' || c == '\'' || c == '"' || c == '`' || c.is_whitespace()).unwrap_or(after.len());
-        rest = match after[..host].rfind('@') {
-            Some(end) => {
-                shown += MASK;
-                &after[end..]
-            }
-            None => after,
-        };
-    }
-    shown + rest
+    let ends = |c: char| c.is_whitespace() || "/'\"`".contains(c);
+    after_each(text, "//", ends, |host| host.rfind('@').map_or_else(|| host.to_owned(), |end| format!("{MASK}{}", &host[end..])))
 }
 
 /// `text` without the queries of URLs in it, which may be signatures: what follows a `?` after `://`, to the next quote, bracket or space.
 pub fn without_queries(text: &str) -> String {
-    let mut shown = String::new();
+    let ends = |c: char| c.is_whitespace() || "'\"`)>]".contains(c);
+    after_each(text, "://", ends, |url| url.split_once('?').map_or(url, |(address, _)| address).to_owned())
+}
+
+/// `text`, with `shown` of what stands between each `mark` and the next character that `ends` it.
+fn after_each(text: &str, mark: &str, ends: impl Fn(char) -> bool, shown: impl Fn(&str) -> String) -> String {
+    let mut result = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        shown += before;
-        shown += "://";
-        let end = after.find(|c: char| c.is_whitespace() || "'\"`)>]".contains(c)).unwrap_or(after.len());
-        shown += match after[..end].split_once('?') {
-            Some((address, _)) => address,
-            None => &after[..end],
-        };
-        rest = &after[end..];
+    while let Some((before, after)) = rest.split_once(mark) {
+        let (part, left) = after.split_at(after.find(&ends).unwrap_or(after.len()));
+        result.extend([before, mark, &shown(part)]);
+        rest = left;
     }
-    shown + rest
+    result + rest
 }
 
 /// All forms in which `secret` may appear.

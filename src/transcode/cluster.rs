@@ -11,13 +11,13 @@ use hostler_core::protocol::{films, label};
 use k8s_openapi::api::batch::v1;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{
-    Node, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PreferredSchedulingTerm, Taint, WeightedPodAffinityTerm,
+    Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodAffinityTerm, PreferredSchedulingTerm, Taint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, MicroTime};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
 
-use super::jobs::{Machine, MachineState};
+use super::jobs::{Listed, Machine, MachineState};
 use super::machines::Place;
 use super::reconcile::{Job, JobState, Task};
 use super::split::Work;
@@ -35,6 +35,8 @@ const NAMESPACE: &str = hostler_core::protocol::namespaces::FILMS;
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
 /// Annotation of a Job: the machines that it must never run on, separated by commas.
 const NEVER: &str = "hostler/never-on";
+/// Label of a pod: the name of its Job.
+const JOB: &str = "batch.kubernetes.io/job-name";
 /// Label of a node: its machine's name.
 const MACHINE: &str = "kubernetes.io/hostname";
 /// Field manager of server-side apply.
@@ -52,6 +54,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Cluster {
     jobs: Api<v1::Job>,
+    pods: Api<Pod>,
     leases: Api<Lease>,
     nodes: Api<Node>,
     /// The folder with `encode.yaml` and `publish.yaml`.
@@ -76,8 +79,9 @@ impl Cluster {
     pub async fn connect(templates: PathBuf, who: String) -> Result<Cluster> {
         let config = Config::incluster().context("there is no service account\nhint: pass `--here LIBRARY` to work without a cluster")?;
         let client = Client::try_from(config).context("the API client can't be created")?;
-        let (jobs, leases) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client.clone(), NAMESPACE));
-        Ok(Cluster { jobs, leases, nodes: Api::all(client), templates, who, renewed: None, seen: None })
+        let (jobs, pods) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client.clone(), NAMESPACE));
+        let leases = Api::namespaced(client.clone(), NAMESPACE);
+        Ok(Cluster { jobs, pods, leases, nodes: Api::all(client), templates, who, renewed: None, seen: None })
     }
 
     /// Acquires or renews the lease. `false`: another watcher holds it.
@@ -149,11 +153,11 @@ impl Cluster {
         }
     }
 
-    /// All Jobs, and where those must never run that may not run everywhere.
+    /// All Jobs, where they ran, and where those must never run that may not run everywhere.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn list(&self) -> Result<(BTreeMap<Job, JobState>, BTreeMap<Job, BTreeSet<String>>)> {
+    pub async fn list(&self) -> Result<Listed> {
         let listed = answer(self.jobs.list(&ListParams::default().labels(OURS))).await.context("the Jobs can't be listed")?;
         let (mut states, mut nevers) = (BTreeMap::new(), BTreeMap::new());
         for object in &listed.items {
@@ -163,7 +167,8 @@ impl Cluster {
             }
             states.insert(job, state(object));
         }
-        Ok((states, nevers))
+        let pods = answer(self.pods.list(&ListParams::default().labels(OURS))).await.context("the pods can't be listed")?;
+        Ok(Listed { states, nevers, hosts: hosts(&pods.items) })
     }
 
     /// The machines that encode: those that the template of the encoder's Job names, else all that take ordinary pods.
@@ -362,6 +367,19 @@ fn machines(nodes: &[Node], named: &[String], now: k8s_openapi::jiff::Timestamp)
     machines
 }
 
+/// The machines that Jobs ran on, as the scheduler says, and no pod.
+fn hosts(pods: &[Pod]) -> BTreeMap<Job, String> {
+    let mut found: BTreeMap<Job, BTreeMap<bool, BTreeSet<&String>>> = BTreeMap::new();
+    for pod in pods {
+        let job = pod.metadata.labels.as_ref().and_then(|labels| Job::parse(labels.get(JOB)?));
+        let Some((job, node)) = job.zip(pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref())) else { continue };
+        let succeeded = pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Succeeded"));
+        found.entry(job).or_default().entry(succeeded).or_default().insert(node);
+    }
+    let only = |nodes: &BTreeSet<&String>| nodes.first().filter(|_| nodes.len() == 1).map(|node| (*node).clone());
+    found.into_iter().filter_map(|(job, nodes)| Some((job, only(nodes.get(&true).or(nodes.get(&false))?)?))).collect()
+}
+
 fn lost(node: &Node, now: k8s_openapi::jiff::Timestamp) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
@@ -412,6 +430,26 @@ mod tests {
             ("/tmp", None),
         ];
         assert_eq!(mounts.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn where_a_job_ran_is_known_if_it_is_one_machine() {
+        let id = FilmId::parse("up-12345678").expect("an id");
+        let job = |attempt| Job { id: id.clone(), task: Task::Encode, round: 1, attempt };
+        let pod = |attempt, node: Option<&str>, phase: &str| -> Pod {
+            let labels = serde_json::json!({"batch.kubernetes.io/job-name": job(attempt).name()});
+            let pod = serde_json::json!({"metadata": {"labels": labels}, "spec": {"containers": [], "nodeName": node}, "status": {"phase": phase}});
+            serde_json::from_value(pod).expect("a pod")
+        };
+        let pods = [
+            pod(0, Some("rarity"), "Running"),
+            pod(1, Some("rarity"), "Failed"),
+            pod(1, Some("applejack"), "Succeeded"),
+            pod(2, Some("rarity"), "Failed"),
+            pod(2, Some("applejack"), "Running"),
+            pod(3, None, "Pending"),
+        ];
+        assert_eq!(hosts(&pods), [(job(0), "rarity".to_owned()), (job(1), "applejack".to_owned())].into());
     }
 
     #[test]

@@ -17,6 +17,16 @@ use super::cluster::Cluster;
 use super::machines::Place;
 use super::reconcile::{Job, JobState, Task};
 
+/// What there is of Jobs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    pub states: BTreeMap<Job, JobState>,
+    /// Where Jobs must never run, of those that may not run everywhere.
+    pub nevers: BTreeMap<Job, BTreeSet<String>>,
+    /// The machines that Jobs ran on, as far as that is one: of several pods, that of the one that succeeded.
+    pub hosts: BTreeMap<Job, String>,
+}
+
 #[derive(Debug)]
 pub enum Jobs {
     Here(Here),
@@ -35,13 +45,17 @@ impl Jobs {
         }
     }
 
-    /// All Jobs, and where those must never run that may not run everywhere.
+    /// All Jobs, with what the cluster says of them.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn list(&mut self) -> Result<(BTreeMap<Job, JobState>, BTreeMap<Job, BTreeSet<String>>)> {
+    pub async fn list(&mut self) -> Result<Listed> {
         match self {
-            Jobs::Here(here) => Ok((here.list()?, BTreeMap::new())),
+            Jobs::Here(here) => {
+                let states = here.list()?;
+                let hosts = states.keys().map(|job| (job.clone(), THIS.to_owned())).collect();
+                Ok(Listed { states, hosts, ..Listed::default() })
+            }
             Jobs::Cluster(cluster) => cluster.list().await,
         }
     }

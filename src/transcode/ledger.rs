@@ -49,6 +49,9 @@ pub struct Film {
     /// Why it is encoded in one piece, after it was begun in several.
     #[serde(default)]
     pub whole: Option<String>,
+    /// The machine that encoded it in one piece, as the cluster says. `None`: not known.
+    #[serde(default)]
+    pub host: Option<String>,
     /// What was published of it before it was begun anew: that may be replaced.
     #[serde(default)]
     pub earlier: Option<Published>,
@@ -238,6 +241,7 @@ impl Film {
             needs: None,
             machines: 0,
             whole: None,
+            host: None,
             earlier: None,
             stamp,
             round: 1,

@@ -38,6 +38,8 @@ pub struct World {
     pub jobs: BTreeMap<Job, JobState>,
     /// Where Jobs must never run, of those that may not run everywhere.
     pub nevers: BTreeMap<Job, BTreeSet<String>>,
+    /// The machines that Jobs ran on, as the cluster says.
+    pub hosts: BTreeMap<Job, String>,
     pub machines: Machines,
     /// Complete films in `watch/`.
     pub dropped: Vec<Dropped>,
@@ -323,8 +325,10 @@ impl One<'_> {
         let task = if self.film.original == Original::Wanted { Task::Original } else { Task::Encode };
         if let Some(encoded) = &self.files.encoded {
             if encoded.source == self.film.stamp && (task == Task::Original || !encoded.original) {
+                let host = self.world.hosts.get(&self.job(Task::Encode)).cloned();
                 self.record(Film {
                     stage: Stage::Encoded,
+                    host,
                     attempts: 0,
                     counted: 0,
                     last_reason: None,
@@ -424,8 +428,12 @@ impl One<'_> {
     }
 
     fn begin(&mut self, task: Task, place: Place) {
-        let job = Job { id: self.film.id.clone(), task, round: self.film.round, attempt: self.film.attempts };
-        self.actions.push(Action::Begin(job, place));
+        self.actions.push(Action::Begin(self.job(task), place));
+    }
+
+    /// Its Job for this attempt.
+    fn job(&self, task: Task) -> Job {
+        Job { id: self.film.id.clone(), task, round: self.film.round, attempt: self.film.attempts }
     }
 
     /// Whether Jobs of this film prevent a new one now. A Job that ended without a result counts as an attempt.

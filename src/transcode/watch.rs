@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
-use super::jobs::{Jobs, Machine, MachineState};
+use super::jobs::{Jobs, Listed, Machine, MachineState};
 use super::layout::{self, Inbox, Trusted, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::machines::Machines;
@@ -203,7 +203,7 @@ impl Watcher {
             stable: SignedDuration::try_from(stable).unwrap_or_default(),
         };
         let now = Timestamp::now();
-        let (jobs, nevers) = self.jobs.list().await?;
+        let Listed { states: jobs, nevers, hosts } = self.jobs.list().await?;
         let first = settings.folders.iter().filter(|(_, folder)| folder.publish == Publish::Original);
         let originals_first = first.map(|(name, _)| name.clone()).collect();
         let in_hardware = settings.folders.keys().filter(|folder| settings.takes_hardware(folder)).cloned().collect();
@@ -224,6 +224,7 @@ impl Watcher {
             unreadable,
             jobs,
             nevers,
+            hosts,
             machines,
             dropped: settled,
             unknown,

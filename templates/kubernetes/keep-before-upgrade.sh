@@ -1,15 +1,14 @@
 # What a rollback puts back, as it is before kubeadm's first change. What is there already is from before this upgrade was interrupted, unless it was
 # rolled back, or is of an upgrade before (programs are in use that are neither those of then nor the new ones).
-kept={{ path.before_upgrade }}
+{% include "kubernetes/drop-kept.sh" %}
 in_use=$(readlink {{ path.current }} | sed 's|^{{ path.current_begins }}||')
-rm -rf "$kept.hostler-old"
 if [ -e "$kept" ] && [ ! -e {{ path.applied }}/{{ mark.upgrade }} ]; then
     if [ -e "$kept/back" ] || { [ "$(cat "$kept/set")" != "$in_use" ] && [ "$in_use" != {{ set | quote }} ]; }; then
-        mv -T "$kept" "$kept.hostler-old"
-        rm -rf "$kept.hostler-old"
+        drop_kept
     fi
 fi
 if [ ! -e "$kept" ]; then
+    drop_kept
     rm -rf "$kept.hostler-new"
     mkdir -p "$kept.hostler-new/manifests" "$kept.hostler-new/applied"
     chmod 700 {{ path.work }} "$kept.hostler-new"

@@ -1,5 +1,4 @@
 # Nothing is rolled back any more.
-kept={{ path.before_upgrade }}
-rm -rf "$kept.hostler-old"
-[ ! -e "$kept" ] || mv -T "$kept" "$kept.hostler-old"
-rm -rf "$kept.hostler-old" {{ path.kubernetes }}/tmp/kubeadm-*
+{% include "kubernetes/drop-kept.sh" %}
+drop_kept
+rm -rf {{ path.kubernetes }}/tmp/kubeadm-*

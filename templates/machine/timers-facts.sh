@@ -14,7 +14,7 @@ about_renewal() { [ ! -e {{ systemd.renewal_file }} ] || outcome {{ systemd.rene
 
 about_notify() {
     [ -e {{ systemd.notify_file }} ] || return 0
-    systemctl is-failed --quiet {{ systemd.notify }} && say notify-failed
+    outcome {{ systemd.notify }} notify
     first {{ path.notify_unsent }} && say notify-unsent "$line"
 }
 

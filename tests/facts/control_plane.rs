@@ -1,6 +1,7 @@
 //! What facts.sh says of a control plane's files, and of what its API server and etcd answer.
 
 use hostler_core::facts::RequestedApi;
+use hostler_core::kubeadm_files;
 
 use super::Machine;
 
@@ -50,6 +51,34 @@ fn what_ends_too_soon_is_damaged() {
         }
         machine.file(path, text);
     }
+}
+
+/// The same list decides what is looked for on a machine, and what a machine's word counts for.
+#[test]
+fn each_file_that_kubeadm_writes_is_missed_and_known_to_be_damaged() {
+    let (node, control_plane) = (kubeadm_files::of_node(), kubeadm_files::of_control_plane());
+    let later = "/var/lib/kubelet/pki/kubelet-server-current.pem";
+    let endless = "/var/lib/kubelet/config.yaml";
+    for (is_control_plane, files) in [(false, node.clone()), (true, [node, control_plane].concat())] {
+        let machine = Machine::new();
+        let kubeconfig = "users:\n- user:\n    client-key: /var/lib/kubelet/pki/kubelet-client-current.pem\n";
+        machine.file("/etc/kubernetes/kubelet.conf", kubeconfig);
+        if is_control_plane {
+            machine.folder("/var/lib/etcd/member");
+        }
+        let missing = machine.facts().kubernetes.missing;
+        let present = ["/etc/kubernetes/kubelet.conf", later];
+        assert_eq!(sorted(missing), sorted(files.iter().filter(|file| !present.contains(&file.as_str())).cloned()));
+        files.iter().for_each(|file| machine.file(file, ""));
+        let damaged = machine.facts().kubernetes.damaged;
+        assert_eq!(sorted(damaged), sorted(files.iter().filter(|file| *file != endless).cloned()));
+    }
+}
+
+fn sorted(files: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut files: Vec<String> = files.into_iter().collect();
+    files.sort();
+    files
 }
 
 /// Recorded from a cluster of Kubernetes 1.36.3.

@@ -1,5 +1,6 @@
 //! facts.sh as machines run it, and what its answers are read as.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +14,6 @@ use hostler_core::facts::{self, Facts, Question};
 use hostler_core::inventory::MachineName;
 use hostler_core::kubeadm_files;
 use hostler_core::record::{Applied, Record};
-use hostler_core::static_pod::StaticPod;
 use hostler_core::template;
 use proptest::prelude::*;
 
@@ -22,16 +22,17 @@ mod control_plane;
 mod devices;
 mod hosts;
 mod snapshots;
+mod vip;
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn script() -> String {
-    let question = Question {
+fn question() -> Question {
+    Question {
         files: words(&["/opt/hostler/current/bin/kubelet", "/etc/crictl.yaml", "/etc/it's here", "/etc/folder", "/etc/missing"]),
-        static_pods: words(&StaticPod::names()),
-        pki: words(&kubeadm_files::pki()),
+        node_files: kubeadm_files::of_node(),
+        control_plane_files: kubeadm_files::of_control_plane(),
         links: words(&["/opt/hostler/current", "/etc/crictl.yaml"]),
         units: words(&["containerd.service", "kubelet.service"]),
         programs: words(&["sh", "no-such-program", "kubectl"]),
@@ -52,9 +53,17 @@ fn script() -> String {
         system: true,
         workload: true,
         cluster_objects: Vec::new(),
+        vip: BTreeMap::new(),
         uid: 1000,
         gid: 100,
-    };
+    }
+}
+
+fn script() -> String {
+    script_of(question())
+}
+
+fn script_of(question: Question) -> String {
     template::render("facts.sh", question).expect("the template can be filled in")
 }
 
@@ -120,8 +129,11 @@ impl Machine {
     }
 
     fn output(&self) -> String {
+        self.output_of(script())
+    }
+
+    fn output_of(&self, mut script: String) -> String {
         let root = self.root.path().to_str().expect("a plain path");
-        let mut script = script();
         for folder in [
             "/etc/",
             "/opt/hostler/",
@@ -144,6 +156,13 @@ impl Machine {
         }
         // A script that waits for another program would wait forever.
         run("timeout", "coreutils", &["60", "dash", "-s"], &script).replace(root, "")
+    }
+
+    /// What it tells as a control plane that is to have the VIP 192.0.2.10.
+    fn facts_with_vip(&self) -> Facts {
+        let vip = [(MachineName::new("rarity").expect("a name"), "192.0.2.10".parse().expect("an address"))].into();
+        let output = self.output_of(script_of(Question { vip, ..question() }));
+        facts::parse(&output).unwrap_or_else(|error| panic!("{error}\n{output}"))
     }
 
     fn facts(&self) -> Facts {

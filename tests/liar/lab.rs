@@ -53,12 +53,17 @@ pub fn blank(name: &str, more: &str) -> String {
 }
 
 impl Lab {
-    /// The control plane `one`, and nothing else.
-    pub fn new() -> Lab {
-        let dir = tempfile::tempdir().unwrap();
-        let mut lab = Lab { dir, machines: Vec::new() };
+    /// Without a machine.
+    pub fn empty() -> Lab {
+        let lab = Lab { dir: tempfile::tempdir().unwrap(), machines: Vec::new() };
         lab.keygen("user");
         bundle(&lab.path("cache/bundles/1.36.3-amd64"), 0);
+        lab
+    }
+
+    /// The control plane `one`, and nothing else.
+    pub fn new() -> Lab {
+        let mut lab = Lab::empty();
         lab.add("one", "10.77.0.11", "control-plane", &control_plane());
         lab
     }

@@ -4,6 +4,6 @@
 mod bounds;
 mod host_key;
 mod lab;
-
+mod renewal;
 mod terminal;
 mod words;

@@ -136,6 +136,8 @@ fn spoil(facts: &mut Facts) {
         resolved_nameservers,
         own_nameservers,
         cloud_user_data: _,
+        // Their form is their parser's.
+        vip_answers: _,
         delays_shutdown: _,
         // A closed set of characters.
         boot: _,
@@ -246,7 +248,7 @@ fn spoil(facts: &mut Facts) {
         words(record.values_mut());
         let AddOns { objects, failing, ending, .. } = add_ons;
         words(map(ending).values_mut());
-        for LiveObject { content, desired: _, ready, forbidden } in map(objects).values_mut() {
+        for LiveObject { content, desired: _, ready, unobserved: _, forbidden } in map(objects).values_mut() {
             words([forbidden]);
             *ready = 0;
             spoil_value(content);
@@ -257,6 +259,7 @@ fn spoil(facts: &mut Facts) {
         }
         for NodeFact {
             ready,
+            age: _,
             message,
             version,
             address,

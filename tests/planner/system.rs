@@ -175,6 +175,7 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
         "flannel-forbidden" => forbid(add_ons, "daemonset/kube-flannel/kube-flannel-ds", 0),
         "kube-proxy-forbidden" => forbid(add_ons, "daemonset/kube-system/kube-proxy", 1),
         "coredns-forbidden" => forbid(add_ons, "deployment/kube-system/coredns", 1),
+        "unobserved" => add_ons.objects.values_mut().for_each(|live| live.unobserved = true),
         "flannel-nowhere" => {
             add_ons.objects.get_mut("daemonset/kube-flannel/kube-flannel-ds").into_iter().for_each(|live| live.desired = 0)
         }

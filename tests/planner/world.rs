@@ -573,7 +573,7 @@ fn mark(unit: &str) -> InProgress {
 fn installed(facts: &Facts, name: &MachineName, id: &str) -> Facts {
     let system = facts.system.clone().map(|system| SystemFacts { partition: installed_name(id), ..system });
     let in_progress = BTreeSet::from([InProgress::Reinstall]);
-    Facts { in_progress, system, boot: another_boot(&facts.boot), ..reinstall::fresh(facts, name, 64_000_000_000, "trixie") }
+    Facts { in_progress, system, boot: another_boot(&facts.boot), ..reinstall::fresh(facts, name, 64_000_000_000, Default::default()) }
 }
 
 /// A machine is restarted: what is in memory alone is gone, and what was due is done.

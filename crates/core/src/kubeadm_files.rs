@@ -25,13 +25,11 @@ const MADE: [&str; 14] = [
 /// The kubeconfigs of a control plane's own programs, with certificates that kubeadm renews. Not super-admin.conf, which stays on no machine.
 pub const KUBECONFIGS: [&str; 3] = [path::ADMIN, path::CONTROLLER_MANAGER, path::SCHEDULER];
 
+/// The certificate of the cluster's authority, below the folder of kubeadm's PKI, which every machine has.
+const CA: &str = "ca.crt";
+
 /// kubelet's certificates, each with its key, below kubelet's folder for them.
 const OF_KUBELET: [&str; 2] = ["kubelet-client-current.pem", "kubelet-server-current.pem"];
-
-/// All certificates and keys of a control plane, below the folder of kubeadm's PKI.
-pub fn pki() -> Vec<&'static str> {
-    archive::PKI.into_iter().chain(MADE).collect()
-}
 
 fn in_pki(name: &str) -> String {
     format!("{}/{name}", path::PKI)
@@ -47,16 +45,24 @@ pub fn renewed_pki() -> impl Iterator<Item = String> {
     MADE.into_iter().filter(|name| name.ends_with(".crt")).map(in_pki)
 }
 
+/// What kubeadm and kubelet write on every machine. kubelet's own certificates are last: the one for the API server may be in its kubeconfig, and
+/// the other comes later.
+pub fn of_node() -> Vec<String> {
+    let files = [path::KUBELET_KUBECONFIG, path::KUBELET_CONFIG, path::KUBELET_FLAGS].map(str::to_owned);
+    let certificates = OF_KUBELET.map(|name| format!("{}/{name}", path::KUBELET_PKI));
+    files.into_iter().chain([in_pki(CA)]).chain(certificates).collect()
+}
+
+/// What they write on a control plane in addition.
+pub fn of_control_plane() -> Vec<String> {
+    let pki = archive::PKI.into_iter().chain(MADE).filter(|name| *name != CA).map(in_pki);
+    KUBECONFIGS.map(str::to_owned).into_iter().chain(StaticPod::ALL.map(StaticPod::manifest)).chain(pki).collect()
+}
+
 /// Whether kubeadm or kubelet writes the file on such a machine.
 pub fn is_written(file: &str, control_plane: bool) -> bool {
-    let kubelets = OF_KUBELET.iter().any(|name| file == format!("{}/{name}", path::KUBELET_PKI));
-    kubelets
-        || [path::KUBELET_KUBECONFIG, path::KUBELET_CONFIG, path::KUBELET_FLAGS].contains(&file)
-        || file == in_pki("ca.crt")
-        || control_plane
-            && (KUBECONFIGS.contains(&file)
-                || StaticPod::ALL.iter().any(|pod| file == pod.manifest())
-                || pki().into_iter().any(|name| file == in_pki(name)))
+    let more = if control_plane { of_control_plane() } else { Vec::new() };
+    of_node().into_iter().chain(more).any(|written| written == file)
 }
 
 /// Whether kubeadm can write the file of a control plane again: all of its own but what the whole cluster trusts.

@@ -1,8 +1,9 @@
 //! Which disk of a machine is written to, for any disks: the wrong one never, and a refusal says which and why. `tests/planted` removes each
 //! rule and sees this fail.
 
-use hostler_core::install::content::Content;
+use hostler_core::install::content::{Content, HEAD, Partition, TAIL, of_disk};
 use hostler_core::install::disk::{Bus, Disk, Refusal, Unfit, Wish, choose};
+use hostler_core::install::layout::{self, installed_name};
 use hostler_core::install::stick::{self, NoStick};
 use hostler_core::inventory::DiskRule;
 use proptest::prelude::*;
@@ -265,6 +266,112 @@ fn what_is_no_stick_is_said_with_the_disks_that_are() {
     assert_eq!(said(&[built_in], "sdb"), "sdb is not a whole disk, and this computer has no USB disk");
     assert_eq!(said(&both, "nvme0n1"), "nvme0n1 is not a USB stick (NVMe), so nothing is written to it");
     assert_eq!(said(&both, "sdb"), "sdb is not empty: it has films (exFAT)");
-    assert_eq!(said(&[Disk { users: vec!["/media/ada".to_owned()], ..stick }], "sdb"), "sdb is in use (/media/ada): unmount it first");
+    assert_eq!(
+        said(&[Disk { users: vec!["/media/ada".to_owned()], ..stick.clone() }], "sdb"),
+        "sdb is in use (/media/ada): unmount it first"
+    );
     assert!(matches!(stick::choose(&both, "sdb", 9 * GB, true), Err(NoStick::TooSmall(..))));
+    assert_eq!(said(&[Disk { size: 0, ..stick.clone() }], "sdb"), "no medium is inserted in sdb");
+    assert!(said(&[Disk { read_only: true, ..stick }], "sdb").starts_with("sdb is read-only"));
+}
+
+fn zeros() -> Vec<u8> {
+    vec![0; HEAD.max(TAIL)]
+}
+
+fn with(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut all = zeros();
+    all[at..at + bytes.len()].copy_from_slice(bytes);
+    all
+}
+
+/// What programs write, and where, as their documents and util-linux's libblkid have it: not taken from the table under test.
+const WRITTEN: [(usize, &[u8], &str, Option<&str>); 27] = [
+    (0, b"LUKS\xba\xbe\x00\x02", "LUKS", None),
+    (0, b"XFSB\x00\x00\x10\x00", "XFS", None),
+    (3, b"NTFS    \x00", "NTFS", None),
+    (3, b"-FVE-FS-", "BitLocker", None),
+    (3, b"EXFAT   \x00", "exFAT", None),
+    (54, b"FAT12   ", "FAT", None),
+    (54, b"FAT16   ", "FAT", None),
+    (82, b"FAT32   ", "FAT", None),
+    // `s_magic`, 56 bytes into a superblock that is at 1024.
+    (1024 + 56, b"\x53\xef", "ext4", None),
+    // The last ten bytes of a page.
+    (4096 - 10, b"SWAPSPACE2", "swap", None),
+    // The first volume descriptor is the 17th sector of 2048 bytes.
+    (16 * 2048 + 1, b"CD001", "ISO 9660", None),
+    (65536 + 64, b"_BHRfS_M", "Btrfs", None),
+    (1024, b"\x10\x20\xf5\xf2", "F2FS", None),
+    (0, b"BCFS", "bcachefs", None),
+    (24, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81", "bcache", None),
+    (1024, b"\xe2\xe1\xf5\xe0", "EROFS", None),
+    // Version 1.1, and 1.2.
+    (0, b"\xfc\x4e\x2b\xa9", "Linux RAID", Some("a RAID array")),
+    (4096, b"\xfc\x4e\x2b\xa9", "Linux RAID", Some("a RAID array")),
+    (0, b"LABELONE", "LVM", Some("an LVM volume group")),
+    (512, b"LABELONE", "LVM", Some("an LVM volume group")),
+    (1024, b"LABELONE", "LVM", Some("an LVM volume group")),
+    (1536, b"LABELONE", "LVM", Some("an LVM volume group")),
+    // The first uberblock of a pool, and the last one that its first label has, in either order of bytes.
+    (128 << 10, b"\x0c\xb1\xba\x00\x00\x00\x00\x00", "ZFS", Some("a ZFS pool")),
+    (255 << 10, b"\x0c\xb1\xba\x00\x00\x00\x00\x00", "ZFS", Some("a ZFS pool")),
+    (128 << 10, b"\x00\x00\x00\x00\x00\xba\xb1\x0c", "ZFS", Some("a ZFS pool")),
+    (255 << 10, b"\x00\x00\x00\x00\x00\xba\xb1\x0c", "ZFS", Some("a ZFS pool")),
+    (131 << 10, b"\x0c\xb1\xba\x00\x00\x00\x00\x00", "ZFS", Some("a ZFS pool")),
+];
+
+/// The same at the end, in bytes from there: version 0.90, 1.0, and Intel's.
+const WRITTEN_LAST: [(usize, &[u8], &str, &str); 3] = [
+    (65536, b"\xfc\x4e\x2b\xa9", "Linux RAID", "a RAID array"),
+    (8192, b"\xfc\x4e\x2b\xa9", "Linux RAID", "a RAID array"),
+    (1024, b"Intel Raid ISM Cfg Sig. 1.3.00", "Intel RAID", "a firmware RAID array"),
+];
+
+#[test]
+fn what_programs_write_is_known_on_a_disk_and_in_a_partition() {
+    let (zeros, name) = (zeros(), "theirs");
+    let heads = WRITTEN.map(|(at, bytes, kind, array)| (with(at, bytes), zeros.clone(), kind, array));
+    let tails = WRITTEN_LAST.map(|(before, bytes, kind, array)| (zeros.clone(), with(TAIL - before, bytes), kind, Some(array)));
+    for (head, tail, kind, array) in heads.into_iter().chain(tails) {
+        let whole = of_disk(&head, &tail, None);
+        assert_eq!((whole.to_string().as_str(), whole.array()), (kind, array));
+        let partition = Partition { name, size: 500_000_000, head: &head, tail: &tail };
+        let within = of_disk(&zeros, &zeros, Some(&[partition]));
+        assert_eq!((within.to_string(), within.array()), (format!("partition `theirs` (500 MB, {kind})"), array));
+        // Beside what hostler made, too, and below it: a whole disk of an array may look like one with partitions.
+        let own = |name| Partition { name, size: GB, head: &zeros, tail: &zeros };
+        let installed = installed_name("0123456789abcdef");
+        let ours = [own(layout::ESP), own(&installed)];
+        assert_eq!(of_disk(&zeros, &zeros, Some(&ours)), Content::Installed { order: "0123456789abcdef".to_owned() });
+        let below = of_disk(&head, &tail, Some(&ours));
+        assert!(matches!(below, Content::Data { .. }) && below.array() == array, "{kind}: {below:?}");
+    }
+}
+
+/// Whatever is on a disk that is not known at all: each byte counts where something could begin.
+#[test]
+fn only_a_disk_of_zeros_is_empty_and_only_hostlers_own_is_its_own() {
+    let zeros = zeros();
+    assert_eq!(of_disk(&zeros, &zeros, None), Content::Empty);
+    assert_eq!(of_disk(&zeros, &zeros, Some(&[])), Content::Empty);
+    for at in [0, 511, 40_000, HEAD - 1] {
+        assert!(of_disk(&with(at, b"x"), &zeros, None).is_data() && of_disk(&zeros, &with(at, b"x"), None).is_data(), "{at}");
+    }
+    assert!(of_disk(&with(HEAD / 2, b"x"), &zeros, Some(&[])).is_data(), "outside an empty table");
+    assert!(of_disk(&zeros, &with(TAIL / 2, b"x"), Some(&[])).is_data(), "outside an empty table");
+    let own = |name| Partition { name, size: GB, head: &zeros, tail: &zeros };
+    let unfinished = [own(layout::ESP), own(layout::UNFINISHED), own(layout::DATA)];
+    assert_eq!(of_disk(&zeros, &zeros, Some(&unfinished)), Content::Unfinished);
+    let more = [unfinished.to_vec(), vec![own("photos")]].concat();
+    assert!(of_disk(&zeros, &zeros, Some(&more)).is_data());
+    assert!(of_disk(&zeros, &zeros, Some(&[own(layout::DATA)])).is_data());
+}
+
+/// The kernel pads serial numbers.
+#[test]
+fn a_serial_number_is_known_with_the_spaces_around_it() {
+    let disk = Disk { serial: Some("  S1 ".to_owned()), ..built_in("sda") };
+    let wish = Wish { rule: DiskRule::Serial("S1".to_owned()), system_size: SYSTEM, wipe: false };
+    assert_eq!(choose(std::slice::from_ref(&disk), &wish), Ok(&disk));
 }

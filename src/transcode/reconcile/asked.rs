@@ -76,6 +76,7 @@ pub(super) fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) 
         not_before,
         needs: None,
         whole: None,
+        host: None,
         // What its owner took as it was is verified again.
         accepted: false,
         ..film.clone()

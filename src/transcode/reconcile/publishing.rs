@@ -16,7 +16,7 @@ impl One<'_> {
     }
 
     pub(super) fn publish(&mut self) {
-        if let Some(published) = self.files.published.clone() {
+        if let Some(mut published) = self.files.published.clone() {
             if published.original {
                 // It is encoded now, and replaces this one.
                 let film = begun_anew(self.film, self.film.stamp, self.world.now, self.film.round + 1);
@@ -25,7 +25,10 @@ impl One<'_> {
                 self.forget_all();
                 return self.actions.push(Action::Discard(self.film.id.clone()));
             }
-            let (machine, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
+            let (told, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
+            // What an encoder says of speed counts for the machine that it ran on: another one could be made to seem slow.
+            published.speed = published.speed.filter(|_| self.film.host.is_some());
+            let machine = self.film.host.clone().unwrap_or(told);
             let stage = Stage::Published { published, machine, took };
             self.record(Film { stage, original: Original::No, priority: Priority::Normal, ..self.film.clone() });
             return self.forget_all();

@@ -23,6 +23,7 @@ fn empty() -> World {
         unreadable: BTreeMap::new(),
         jobs: BTreeMap::new(),
         nevers: BTreeMap::new(),
+        hosts: BTreeMap::new(),
         machines: Machines::default(),
         dropped: Vec::new(),
         unknown: BTreeSet::new(),

@@ -33,6 +33,8 @@ pub(super) struct MachineDeviation {
     /// Hardware addresses of its network cards.
     macs: Vec<String>,
     vtep_mac: Option<String>,
+    /// The hardware address of what answers at the VIP.
+    vip_answers: Option<String>,
     /// Addresses beside its own.
     addresses: Vec<String>,
     /// That it reaches without a router.
@@ -265,6 +267,8 @@ pub(super) struct ClusterDeviation {
     /// Nodes of no machine, and their addresses.
     nodes: BTreeMap<String, String>,
     nodes_deleted: Vec<String>,
+    /// Seconds since nodes registered.
+    ages: BTreeMap<String, i64>,
     /// Addresses that nodes report, which their kubelets may do as they like.
     addresses: BTreeMap<String, String>,
     /// Nodes that their kubelets register once the facts are known.
@@ -394,6 +398,7 @@ impl MachineDeviation {
             (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
         }
         facts.macs.extend(self.macs.iter().cloned());
+        facts.vip_answers.clone_from(&self.vip_answers);
         facts.vtep_mac = self.vtep_mac.clone().or(facts.vtep_mac.take());
         facts.addresses.extend(self.addresses.iter().cloned());
         for network in &self.networks {
@@ -476,7 +481,8 @@ impl MachineDeviation {
 /// Makes of the cluster what a hostler left that had kubelets sign their serving certificates themselves.
 pub(super) fn uncertify(world: &mut World, inventory: &Inventory) {
     let cluster = world.cluster.as_mut().expect("there is a cluster");
-    let text = documents::cluster(inventory, &cluster.version, false).expect("templates fit");
+    let text =
+        documents::cluster(inventory, documents::ApiServers { version: &cluster.version, verify_kubelets: false }).expect("templates fit");
     system::document(&mut cluster.add_ons, Document::Cluster, &text);
     cluster.verifies_kubelets = false;
     cluster.record.retain(|name, _| !matches!(name, Record::Kubelet(_)));
@@ -576,6 +582,9 @@ impl ClusterDeviation {
         for (name, condition) in &self.pressures {
             let node = cluster.nodes.get_mut(name).expect("the node is there");
             node.pressures.insert(condition.clone(), "kubelet says so".to_owned());
+        }
+        for (name, age) in &self.ages {
+            cluster.nodes.get_mut(name).expect("the node is there").age = Some(*age);
         }
         for (name, cidr) in &self.pod_cidrs {
             cluster.nodes.get_mut(name).expect("the node is there").pod_cidr.clone_from(cidr);

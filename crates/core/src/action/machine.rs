@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Act, File, Left, Outputs, Part, Payload, SecretFile, minutes};
 use crate::arch::Arch;
-use crate::protocol::{hosts, path};
+use crate::protocol::{hosts, path, systemd};
 use crate::quantity;
 use crate::template::render;
 use crate::words::{and, counted};
@@ -278,7 +278,9 @@ impl Act for ConfigureUnit {
         let files: Vec<_> = self.files.iter().map(|file| payload.file(file)).collect();
         let (stale, others) = (&self.stale, &self.others);
         let context = json!({ "unit": self.unit, "files": files, "stale": stale, "others": others, "restart": self.restart });
-        render("machine/unit.sh", context)
+        // containerd gets its old configuration back where it does not work with the new one.
+        let template = if self.restart && self.unit == systemd::CONTAINERD { "machine/containerd.sh" } else { "machine/unit.sh" };
+        render(template, context)
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {

@@ -43,6 +43,8 @@ pub struct LiveObject {
     /// Pods that it should have, and that are ready; 0 for what has none.
     pub desired: u64,
     pub ready: u64,
+    /// These numbers are of an earlier form of it, or of none: whatever counts pods has not seen the present one yet.
+    pub unobserved: bool,
     /// Why some of its pods are not created, in the words of what forbids them; empty where all exist, or nothing is known.
     pub forbidden: String,
 }
@@ -100,6 +102,7 @@ impl AddOns {
                     let live = LiveObject {
                         desired: replicas.unwrap_or_else(|| status("desiredNumberScheduled")),
                         ready: status("readyReplicas").max(status("numberReady")),
+                        unobserved: status("observedGeneration") < object.metadata.generation,
                         content,
                         forbidden: String::new(),
                     };
@@ -178,6 +181,9 @@ struct Metadata {
     name: String,
     #[serde(default)]
     namespace: String,
+    /// Only what has a controller counts it: it is 0 elsewhere.
+    #[serde(default)]
+    generation: u64,
     #[serde(default)]
     owner_references: Vec<Owner>,
     #[serde(default)]
@@ -366,6 +372,19 @@ mod tests {
         assert_eq!(of("DaemonSet", "kube-flannel", "whole"), "");
         let long = of("Deployment", "kube-system", "coredns");
         assert!(long.starts_with("long long") && long.chars().count() <= MOST_WORDS + 3, "{long}");
+    }
+
+    /// A DaemonSet that was just made, or changed, has numbers of nothing, or of what it was.
+    #[test]
+    fn numbers_of_an_earlier_form_are_known_as_such() {
+        let unobserved = |generation: u64, status: Value| {
+            let metadata = json!({"name": "ds", "namespace": "kube-flannel", "generation": generation});
+            let add_ons = AddOns::of(vec![json!({"kind": "DaemonSet", "metadata": metadata, "spec": {}, "status": status})]);
+            add_ons.get("DaemonSet", "kube-flannel", "ds").expect("it is there").unobserved
+        };
+        assert!(unobserved(1, json!({})));
+        assert!(unobserved(3, json!({"observedGeneration": 2, "desiredNumberScheduled": 3})));
+        assert!(!unobserved(3, json!({"observedGeneration": 3, "desiredNumberScheduled": 3})));
     }
 
     #[test]

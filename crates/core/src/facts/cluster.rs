@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -41,7 +42,8 @@ pub(super) struct Answers<'a> {
 impl Answers<'_> {
     /// The cluster, or why it is unknown. Members are empty if etcd did not answer. What later becomes a part of a plan or of a command that
     /// the user is shown has the form that Kubernetes and etcd give it, or the whole answer counts for none.
-    pub fn facts(&self) -> Result<ClusterFacts, String> {
+    /// `clock`: of the machine that gives the answers.
+    pub fn facts(&self, clock: i64) -> Result<ClusterFacts, String> {
         let version: Version = read(self.version)?;
         let version = three_numbers(&version.git_version)
             .ok_or("the API server does not report a valid Kubernetes version, such as 1.36.3")?
@@ -71,7 +73,7 @@ impl Answers<'_> {
         Ok(ClusterFacts {
             version,
             stored_version: three_numbers(&configuration.kubernetes_version).unwrap_or_default().to_owned(),
-            nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
+            nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact(clock))).collect(),
             members: self.members()?,
             record,
             add_ons,
@@ -195,8 +197,11 @@ impl List<Value> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     name: String,
+    #[serde(default)]
+    creation_timestamp: Option<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -278,7 +283,7 @@ struct NodeInfo {
 }
 
 impl Node {
-    fn fact(self) -> NodeFact {
+    fn fact(self, clock: i64) -> NodeFact {
         let is_pressure = |condition: &&Condition| condition.status == "True" && PRESSURES.contains(&condition.kind.as_str());
         let pressures = self.status.conditions.iter().filter(is_pressure);
         let pressures = pressures.map(|condition| (condition.kind.clone(), condition.message.clone())).collect();
@@ -290,8 +295,10 @@ impl Node {
             None => "kubelet has not reported yet".to_owned(),
         };
         let backend = self.metadata.annotations.get(BACKEND).and_then(|text| serde_json::from_str::<Backend>(text).ok());
+        let registered = self.metadata.creation_timestamp.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
         NodeFact {
             ready,
+            age: registered.map(|time| clock.saturating_sub(time.as_second())),
             message,
             version: three_numbers(&self.status.node_info.kubelet_version).unwrap_or_default().to_owned(),
             address: self.status.addresses.into_iter().find_map(Address::internal).map_or_else(String::new, |address| address.to_string()),

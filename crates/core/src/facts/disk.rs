@@ -26,42 +26,29 @@ pub enum DiskFault {
 pub const WORN: u64 = 90;
 
 impl DiskFault {
-    /// Of the kind of fault, without its number, which grows.
-    pub fn name(self) -> &'static str {
+    /// What the disk reports, without its number, which grows; and with it, where it has one.
+    fn texts(self) -> (&'static str, Option<String>) {
         match self {
-            DiskFault::Failing => "Failing",
-            DiskFault::Unreadable(_) => "Unreadable",
-            DiskFault::Degraded => "Degraded",
-            DiskFault::ReadOnly => "ReadOnly",
-            DiskFault::LittleSpare => "LittleSpare",
-            DiskFault::Worn(_) => "Worn",
+            DiskFault::Failing => ("that it is failing", None),
+            DiskFault::Unreadable(1) => ("unreadable sectors", Some("an unreadable sector".to_owned())),
+            DiskFault::Unreadable(count) => ("unreadable sectors", Some(format!("{count} unreadable sectors"))),
+            DiskFault::Degraded => ("too many errors to be reliable", None),
+            DiskFault::ReadOnly => ("that it accepts no writes", None),
+            DiskFault::LittleSpare => ("that its spare blocks are nearly used up", None),
+            DiskFault::Worn(percent) => ("much wear", Some(format!("that {percent}% of its rated write endurance is used"))),
         }
     }
 
-    /// What the disk reports, without its number.
+    /// The kind of fault, without its number.
     pub fn kind(self) -> &'static str {
-        match self {
-            DiskFault::Failing => "that it is failing",
-            DiskFault::Unreadable(_) => "unreadable sectors",
-            DiskFault::Degraded => "too many errors",
-            DiskFault::ReadOnly => "that it accepts no writes",
-            DiskFault::LittleSpare => "too few spare blocks",
-            DiskFault::Worn(_) => "much wear",
-        }
+        self.texts().0
     }
 }
 
 impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DiskFault::Failing => f.write_str("reports that it is failing"),
-            DiskFault::Unreadable(1) => f.write_str("has an unreadable sector"),
-            DiskFault::Unreadable(count) => write!(f, "has {count} unreadable sectors"),
-            DiskFault::Degraded => f.write_str("reports too many errors to be reliable"),
-            DiskFault::ReadOnly => f.write_str("no longer accepts writes"),
-            DiskFault::LittleSpare => f.write_str("has nearly used up its spare blocks"),
-            DiskFault::Worn(percent) => write!(f, "has used {percent}% of its rated write endurance"),
-        }
+        let (kind, with_number) = self.texts();
+        write!(f, "reports {}", with_number.as_deref().unwrap_or(kind))
     }
 }
 

@@ -7,10 +7,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::arch::Arch;
-use crate::inventory::{MachineName, Taint};
-use crate::kubeadm_files;
+use crate::inventory::Taint;
 use crate::record::{Applied, InProgress, Record};
-use crate::static_pod::StaticPod;
 use crate::version::three_numbers;
 
 mod add_ons;
@@ -20,6 +18,7 @@ pub mod disk;
 mod kubelet_request;
 mod last_words;
 mod parse;
+mod question;
 mod render;
 mod snapshot;
 mod system;
@@ -30,6 +29,7 @@ pub use cluster::{peer_address, peer_url};
 pub use disk::DiskFault;
 pub use kubelet_request::{AskedFor, KubeletRequest, kubelet_addresses};
 pub use parse::{FactsError, parse};
+pub use question::Question;
 pub use render::{Chip, RenderNode};
 pub use snapshot::Snapshot;
 pub use system::{EspFact, SystemDisk, SystemFacts, SystemPartition};
@@ -131,6 +131,9 @@ pub struct Facts {
     pub addresses: BTreeSet<String>,
     /// Networks that it reaches without a router, as its routes say.
     pub networks: BTreeSet<IpNet>,
+    /// The hardware address of what answers at the VIP, which hostler's service does not hold or wait for here; empty where that is not known.
+    /// `None`: nothing does, or it was not asked for.
+    pub vip_answers: Option<String>,
     /// MAC address of this machine's end of flannel's tunnel, where there is one.
     pub vtep_mac: Option<String>,
     /// Active swap devices and files.
@@ -468,6 +471,8 @@ impl RequestedApi {
 #[serde(rename_all = "camelCase")]
 pub struct NodeFact {
     pub ready: bool,
+    /// Seconds since it registered, by the clock of the control plane that says so. `None`: not known.
+    pub age: Option<i64>,
     /// Why not, from kubelet.
     pub message: String,
     pub version: String,
@@ -528,72 +533,5 @@ impl LockFact {
     pub fn age(&self, facts: &Facts) -> Option<i64> {
         let age = facts.clock.saturating_sub(self.since);
         (-LockFact::SET_BACK..=LockFact::LONGEST).contains(&age).then_some(age.max(0))
-    }
-}
-
-/// What `facts.sh` should gather in addition to the facts that it always gathers. No word may contain a line break.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Question {
-    pub files: Vec<String>,
-    /// Names of a control plane's static pods.
-    pub static_pods: Vec<String>,
-    /// Certificates and keys of a control plane, below kubeadm's folder for them.
-    pub pki: Vec<String>,
-    pub links: Vec<String>,
-    pub units: Vec<String>,
-    pub programs: Vec<String>,
-    pub modules: Vec<String>,
-    pub sysctls: Vec<String>,
-    /// Of the cluster's own, outside of namespaces: `KIND/NAME`.
-    pub cluster_objects: Vec<String>,
-    /// The folder with regular snapshots; empty: none.
-    pub snapshots: String,
-    /// Whether to ask API servers for what the cluster runs of its own. Otherwise [`AddOns`] has ConfigMaps alone.
-    pub add_ons: bool,
-    /// Whether to ask API servers for what runs of the transcoding workload.
-    pub workload: bool,
-    /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.
-    pub requests: bool,
-    /// Whether to ask API servers for kubelets' requests for serving certificates.
-    pub kubelet_requests: bool,
-    /// Machines whose disks are tried for how fast they are, where they are in no cluster yet.
-    pub fsync: BTreeSet<MachineName>,
-    /// Whether to ask containerd for its images.
-    pub images: bool,
-    /// Whether to ask the other ends of the machine's tunnel.
-    pub tunnel: bool,
-    /// Whether to ask for what an installation anew has to know.
-    pub system: bool,
-    /// Paths that the user keeps on some machine; where `system` is asked for, also those that the inventory names.
-    pub keep: Vec<String>,
-    /// A file with nameservers beside the machine's own; empty: none.
-    pub resolv_conf: String,
-    /// The host of the cluster's endpoint, in lower case, as /etc/hosts may name it; empty: nothing is looked for.
-    pub endpoint: String,
-    /// What hostler's programs are called.
-    pub commands: Vec<String>,
-    /// Folders that `uid` and `gid` must be able to write.
-    pub shares: Vec<String>,
-    pub uid: u32,
-    pub gid: u32,
-}
-
-impl Question {
-    /// Without these names, nothing of what kubeadm writes on a control plane is looked at: neither whether it is whole, nor when it expires.
-    pub fn about_kubeadm() -> Question {
-        Question {
-            static_pods: StaticPod::names().map(str::to_owned).to_vec(),
-            pki: kubeadm_files::pki().into_iter().map(str::to_owned).collect(),
-            ..Question::default()
-        }
-    }
-}
-
-impl Question {
-    /// What to ask this machine.
-    pub fn of(&self, name: &MachineName) -> Question {
-        let mut question = self.clone();
-        question.fsync.retain(|asked| asked == name);
-        question
     }
 }

@@ -106,6 +106,9 @@ impl<'a> Reader<'a> {
                 }
             }
             "mac" => drop(facts.macs.insert(fields.word()?.to_lowercase())),
+            "vip-answers" => {
+                facts.vip_answers = Some(fields.word().map(|mac| if is_mac(mac) { mac.to_lowercase() } else { String::new() })?)
+            }
             "vtep-mac" => facts.vtep_mac = Some(fields.word()?.to_lowercase()),
             "disk" => {
                 let [block, all, free]: [u64; 3] = [fields.number()?, fields.number()?, fields.number()?];
@@ -385,7 +388,7 @@ impl<'a> Reader<'a> {
         facts.kubernetes.serving = self.serving.filter(|(_, by)| authorities.contains(by)).map(|(validity, _)| validity);
         if self.control_plane {
             facts.api_denied = self.answers.denied();
-            match self.answers.facts() {
+            match self.answers.facts(facts.clock) {
                 Ok(cluster) => facts.cluster = Some(cluster),
                 Err(reason) => facts.api_down = Some(reason),
             }
@@ -393,6 +396,11 @@ impl<'a> Reader<'a> {
         self.units.clear();
         facts
     }
+}
+
+/// `aa:bb:cc:dd:ee:ff`
+fn is_mac(text: &str) -> bool {
+    text.split(':').count() == 6 && text.split(':').all(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 fn is_disk_name(name: &str) -> bool {

@@ -7,16 +7,18 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::Connection;
 use super::diagnostic::shown;
-use super::name;
 use super::read::{Fields, Problems, Text};
+use super::{name, os};
 
-/// The keys that `ssh` and a machine share.
-pub fn read(fields: &Fields, problems: &mut Problems) -> Connection {
+/// The keys that `ssh` and a machine share. `installs`: the inventory says how to install machines, which then have this user.
+pub fn read(fields: &Fields, installs: bool, problems: &mut Problems) -> Connection {
     let key = |name: &str| fields.get(name, &mut Problems::default()).map_or_else(String::new, |field| field.key.shown());
     let user = fields.text("user", problems).and_then(|text| {
         let right = is_user(text.text);
         if !right {
             problems.add(text.place, format!("`{}` is not a valid user name", shown(text.text)), key("user"));
+        } else if installs && os::is_debians_own(text.text) {
+            problems.add(text.place, os::not_a_person(text.text), key("user"));
         }
         right.then(|| text.text.to_owned())
     });

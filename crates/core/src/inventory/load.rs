@@ -84,7 +84,9 @@ fn inventory(
 ) -> Option<Inventory> {
     let fields = Fields::read(root, root.place, &INVENTORY, problems)?;
     let ssh = fields.get("ssh", problems).and_then(|field| Fields::read(field.node, field.place, &schema::SSH, problems));
-    let ssh = ssh.map_or_else(Connection::default, |ssh| connection::read(&ssh, problems));
+    // Its errors are those of its own reader.
+    let installs = fields.get("os", &mut Problems::default()).is_some();
+    let ssh = ssh.map_or_else(Connection::default, |ssh| connection::read(&ssh, installs, problems));
     let machines = machine::read(&fields, &ssh, problems);
     let cluster = cluster::read(&fields, &machines, versions, problems);
     let pods = cluster.as_ref().map(|cluster| cluster.pod_subnet);

@@ -149,7 +149,7 @@ fn one(name: Text, node: &Node, sections: &Sections, problems: &mut Problems) ->
     let address = address
         .and_then(|text| Some((subnet::address(text, "address: 192.168.1.11", "a machine", subnet::CERTIFIED, problems)?, text.place)));
     let role = fields.choice("role", problems).map(|word| if word == "worker" { Role::Worker } else { Role::ControlPlane });
-    let mut host = connection::read(&fields, problems);
+    let mut host = connection::read(&fields, sections.os, problems);
     host.host_key = fields.get("hostKey", problems).and_then(|field| {
         let text = field.text(problems)?;
         connection::host_key(text, &field.key.shown(), problems)

@@ -1,5 +1,6 @@
 //! `os`: the system that hostler installs on machines with an empty disk.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -15,8 +16,7 @@ use crate::words::did_you_mean;
 /// How to install Debian on machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Os {
-    /// The codename of Debian's release.
-    pub release: String,
+    pub release: Release,
     /// Which disk is written to, unless the machine has a rule of its own.
     pub disk: DiskRule,
     /// Bytes of the disk for the system with its ESP; the rest is the data partition.
@@ -25,6 +25,37 @@ pub struct Os {
     pub authorized_keys: Vec<String>,
     pub updates: Updates,
     pub network: Network,
+}
+
+/// A release of Debian that hostler makes images of, and installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Release {
+    #[default]
+    Trixie,
+}
+
+impl Release {
+    pub const ALL: [Release; 1] = [Release::Trixie];
+
+    /// As Debian's archive calls it, and the inventory.
+    pub const fn codename(self) -> &'static str {
+        match self {
+            Release::Trixie => "trixie",
+        }
+    }
+
+    /// As people call it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Release::Trixie => "Debian 13",
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.codename())
+    }
 }
 
 /// How an installed system gets its address.
@@ -69,8 +100,6 @@ pub enum Updates {
     None,
 }
 
-/// Of the installed system, unless the inventory names another.
-pub const RELEASE: &str = "trixie";
 const SYSTEM_SIZE: u64 = 64_000_000_000;
 /// Images, logs and one upgrade of the system need about half of it.
 const LEAST_SYSTEM_SIZE: u64 = 16_000_000_000;
@@ -78,7 +107,8 @@ const LEAST_SYSTEM_SIZE: u64 = 16_000_000_000;
 pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) -> Option<Os> {
     let field = inventory.get("os", problems)?;
     let fields = Fields::read(field.node, field.place, &OS, problems)?;
-    let release = fields.choice("release", problems).unwrap_or(RELEASE).to_owned();
+    let release = fields.choice("release", problems);
+    let release = Release::ALL.into_iter().find(|known| release == Some(known.codename())).unwrap_or_default();
     let disk = fields.get("disk", problems).map_or(Some(DiskRule::Only), |field| disk(field, problems));
     let system_size = fields.text("systemSize", problems).map_or(Some(SYSTEM_SIZE), |text| {
         size::read(text, LEAST_SYSTEM_SIZE, "the system needs at least 16 GB", "systemSize: 64GB", problems)
@@ -260,4 +290,74 @@ fn authorized_keys(fields: &Fields, problems: &mut Problems) -> Option<Vec<Strin
         problems.add(field.place, "`authorizedKeys` is empty, so no one could log in to the machines: add your public key", EXAMPLE);
     }
     (!keys.is_empty()).then_some(keys)
+}
+
+/// Users and groups of Debian's base-passwd, and of packages of the image: none of them is made for a person, and a group of that name can't be
+/// made.
+const DEBIANS_OWN: &[&str] = &[
+    "_apt",
+    "_ssh",
+    "adm",
+    "audio",
+    "backup",
+    "bin",
+    "cdrom",
+    "crontab",
+    "daemon",
+    "dialout",
+    "dip",
+    "disk",
+    "fax",
+    "floppy",
+    "games",
+    "input",
+    "irc",
+    "kmem",
+    "kvm",
+    "list",
+    "lp",
+    "mail",
+    "man",
+    "messagebus",
+    "netdev",
+    "news",
+    "nobody",
+    "nogroup",
+    "operator",
+    "plugdev",
+    "polkitd",
+    "proxy",
+    "render",
+    "sasl",
+    "sgx",
+    "shadow",
+    "src",
+    "sshd",
+    "staff",
+    "statd",
+    "sudo",
+    "sync",
+    "sys",
+    "systemd-journal",
+    "systemd-network",
+    "systemd-resolve",
+    "systemd-timesync",
+    "tape",
+    "tty",
+    "users",
+    "utmp",
+    "uucp",
+    "video",
+    "voice",
+    "www-data",
+];
+
+/// Whether Debian has a user or a group of this name, so that no person gets it on an installed system. root is a person's, too.
+pub fn is_debians_own(user: &str) -> bool {
+    DEBIANS_OWN.contains(&user)
+}
+
+/// Why a user of this name can't be made.
+pub fn not_a_person(user: &str) -> String {
+    format!("Debian has a user or a group `{user}` of its own, so it can't be a person's user name")
 }

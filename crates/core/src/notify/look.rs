@@ -189,7 +189,7 @@ fn about_itself(name: &MachineName, problem: &Problem) -> Option<Finding> {
         Problem::RenewalFailed { .. } => (Subject::Renewal, "certificates can't be renewed", "certificates are being renewed again".into()),
         Problem::DiskLow { .. } => (Subject::Disk, "disk space is low", "there is enough disk space again".into()),
         Problem::DiskFails { disk, fault, .. } => {
-            part = format!("{disk}/{}", fault.name());
+            part = format!("{disk}/{}", fault.kind());
             let over = format!("disk {disk} no longer reports {}", fault.kind());
             (Subject::DiskFails, "a disk is failing", over.into())
         }

@@ -209,7 +209,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ => return Ok(()),
     };
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(()) };
-    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, api_via, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.api_servers(planner.manifests.kubernetes()), api_via, machine)?;
     planner.step(StepKind::CoreDns.of(api_via), api_via, reason, RestoreCoreDns { config, address: dns_address(planner.inventory) }, []);
     Ok(())
 }
@@ -315,12 +315,15 @@ pub fn down(add_ons: &AddOns) -> Vec<&'static str> {
 /// The label by which nodes tell their operating system, and what these DaemonSets run on.
 const OS: (&str, &str) = ("kubernetes.io/os", "linux");
 
+/// Seconds after which whatever counts a DaemonSet's pods has seen a new node, also where it is busy.
+const NODE_SEEN: i64 = 60;
+
 /// How many pods a DaemonSet is to have, and how many nodes there are, where it should have one on each and is to have fewer: someone narrowed
 /// what it selects. A node that is not Ready counts as any other, since these DaemonSets tolerate all that keeps others off it; one that has just
-/// registered does not, as nobody may have seen it.
+/// registered does not, as nobody may have seen it, and neither do numbers of what the DaemonSet was before.
 fn lacks_nodes(cluster: &ClusterFacts, namespace: &str, name: &str) -> Option<(u64, u64)> {
-    let live = cluster.add_ons.get("DaemonSet", namespace, name)?;
-    let is_new = |node: &NodeFact| !node.ready && node.pod_cidr.is_empty();
+    let live = cluster.add_ons.get("DaemonSet", namespace, name).filter(|live| !live.unobserved)?;
+    let is_new = |node: &NodeFact| node.age.is_some_and(|age| age < NODE_SEEN) || !node.ready && node.pod_cidr.is_empty();
     let nodes = cluster.nodes.values().filter(|node| !is_new(node) && node.labels.get(OS.0).is_none_or(|os| os == OS.1)).count() as u64;
     (live.desired < nodes).then_some((live.desired, nodes))
 }

@@ -37,7 +37,7 @@ pub fn plan(planner: &mut Planner) -> Result<bool> {
         Some(_) => "the API server denies admin.conf access",
         None => "the rights of admin.conf were changed in the cluster",
     };
-    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, name, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.api_servers(planner.manifests.kubernetes()), name, machine)?;
     // While etcd is full, nothing can be restored either.
     if let Some(via) = planner.api_via {
         cluster::etcd_space(planner, via.machine, via.cluster);

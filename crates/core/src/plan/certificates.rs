@@ -31,7 +31,7 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
         return Ok(());
     }
     let version = planner.manifests.kubernetes();
-    let config = documents::control_plane(planner.inventory, version, planner.verifies_kubelets, name, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.api_servers(version), name, machine)?;
     let soonest = due.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
     let when = in_days((soonest - facts.clock) / DAY);
     let reason = match due.as_slice() {

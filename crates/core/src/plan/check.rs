@@ -13,14 +13,13 @@ use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::relied::reserves::{self, Shortage};
 use super::repair::{is_bootstrappable, is_repairable};
-use super::{api_host, silence, upgrade, version, wanted};
+use super::{api_host, silence, upgrade, version, vip, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role, default_endpoint};
 use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
 use crate::trusted::ApiVia;
 use crate::version::numbers;
-use crate::words::and;
 
 /// Seconds that clocks may differ before certificates and leases suffer.
 pub const CLOCK_TOLERANCE: i64 = 60;
@@ -103,6 +102,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
+    } else if let Some((vip, by)) = vip::taken(planner, name, facts) {
+        planner.refuse(Some(name), Why::VipTaken { vip, by }, Hint::FreeVip);
     } else if let Some(Shortage { reserved, has, needed }) =
         planner.inventory.machines.get(name).and_then(|machine| reserves::shortage(kubelet, machine.role, facts))
     {
@@ -140,7 +141,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         lock_of(planner, name, facts, lock);
     }
     if planner.usable(name).is_some()
-        && let Some(text) = vip_is_elsewhere(planner.inventory, name, facts)
+        && let Some(text) = vip::is_elsewhere(planner.inventory, name, facts)
     {
         planner.warn(Some(name), text);
     }
@@ -156,21 +157,6 @@ fn no_programs(planner: &Planner, facts: &Facts) -> Option<(Why, Hint)> {
     };
     let why = Why::Architecture { is, bundles: planner.manifests.archs().collect() };
     planner.manifests.of(is).is_none().then_some((why, Hint::BundleFor { arch: is }))
-}
-
-/// keepalived announces the VIP in the machine's own network: nobody asks for an address of another one there.
-fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) -> Option<String> {
-    let vip = wanted::moving_address(inventory, inventory.machines.get(name)?)?;
-    let pods = inventory.cluster.pod_subnet;
-    let networks: Vec<&IpNet> = facts.networks.iter().filter(|network| !pods.contains(*network)).collect();
-    if networks.is_empty() || networks.iter().any(|network| network.contains(&vip)) {
-        return None;
-    }
-    let networks = and(&networks);
-    Some(format!(
-        "the VIP {vip} is not in any network of this machine ({networks}): other machines can reach the VIP only if a router forwards \
-         their traffic to this machine"
-    ))
 }
 
 /// What hostler can't make last.

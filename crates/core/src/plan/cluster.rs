@@ -93,7 +93,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
     let version = planner.manifests.kubernetes().to_owned();
     let mut sums = BTreeMap::new();
     for document in Document::ALL {
-        let text = documents::stored(planner.inventory, &version, planner.verifies_kubelets, document)?;
+        let text = documents::stored(planner.inventory, planner.api_servers(&version), document)?;
         let sum = sha256(text.as_bytes());
         let id = StepKind::StoreDocument(document).of(api_via);
         let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
@@ -119,7 +119,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
             let config = if document == Document::Cluster {
                 text
             } else {
-                documents::cluster(planner.inventory, &version, planner.verifies_kubelets)? + "---\n" + &text
+                documents::cluster(planner.inventory, planner.api_servers(&version))? + "---\n" + &text
             };
             // Nobody joins in a plan by which API servers come to verify kubelets' certificates.
             let begins = document == Document::Cluster && planner.verifies_kubelets && !cluster.verifies_kubelets;
@@ -186,7 +186,7 @@ fn renew_control_planes(planner: &mut Planner, api_via: &MachineName, sum: &str,
         } else {
             continue;
         };
-        let config = documents::control_plane(planner.inventory, &version, planner.verifies_kubelets, name, machine)?;
+        let config = documents::control_plane(planner.inventory, planner.api_servers(&version), name, machine)?;
         let etcd = changed.contains(&StaticPod::Etcd);
         let action = RenewControlPlane { config, names, etcd, sha256: sum.to_owned() };
         let needs = runs(name).chain([stored.clone(), StepKind::KubeletCertificates.of(api_via).if_planned()]);

@@ -17,20 +17,33 @@ pub fn endpoint(inventory: &Inventory) -> String {
     inventory.cluster.authority()
 }
 
-/// `verifies_kubelets`: whether API servers verify the certificates that kubelets present.
-///
+/// The API servers that documents are for.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiServers<'a> {
+    pub version: &'a str,
+    /// Whether they verify the certificates that kubelets present.
+    pub verify_kubelets: bool,
+}
+
+impl<'a> ApiServers<'a> {
+    /// Those of a new cluster, which do so from the beginning.
+    pub fn of_new(version: &'a str) -> ApiServers<'a> {
+        ApiServers { version, verify_kubelets: true }
+    }
+}
+
 /// # Errors
 /// A template that can't be filled in or read back, which is a defect.
-pub fn cluster(inventory: &Inventory, version: &str, verifies_kubelets: bool) -> Result<String> {
+pub fn cluster(inventory: &Inventory, servers: ApiServers) -> Result<String> {
     let cluster = &inventory.cluster;
     let mut names = vec![cluster.endpoint.host().to_owned()];
     if let Endpoint::Vip { address, .. } = &cluster.endpoint {
         names.push(address.to_string());
     }
     let context = json!({
-        "name": cluster.name, "version": version, "endpoint": endpoint(inventory), "names": names,
+        "name": cluster.name, "version": servers.version, "endpoint": endpoint(inventory), "names": names,
         "pod_subnet": cluster.pod_subnet.to_string(), "service_subnet": cluster.service_subnet.to_string(),
-        "verifies_kubelets": verifies_kubelets,
+        "verifies_kubelets": servers.verify_kubelets,
     });
     let mut document = value("kubeadm/cluster.yaml", context, &inventory.kubeadm.cluster)?;
     // Names of the inventory's are beside hostler's own, by which machines and kubeconfigs reach the API server.
@@ -63,9 +76,9 @@ pub fn kube_proxy(inventory: &Inventory) -> Result<String> {
 ///
 /// # Errors
 /// As [`cluster`].
-pub fn stored(inventory: &Inventory, version: &str, verifies_kubelets: bool, document: Document) -> Result<String> {
+pub fn stored(inventory: &Inventory, servers: ApiServers, document: Document) -> Result<String> {
     match document {
-        Document::Cluster => cluster(inventory, version, verifies_kubelets),
+        Document::Cluster => cluster(inventory, servers),
         Document::Kubelet => kubelet(inventory),
         Document::KubeProxy => kube_proxy(inventory),
     }
@@ -77,7 +90,7 @@ pub fn stored(inventory: &Inventory, version: &str, verifies_kubelets: bool, doc
 /// # Errors
 /// As [`cluster`].
 pub fn api_names(inventory: &Inventory, version: &str, machine: &Machine) -> Result<Vec<String>> {
-    let document: Value = serde_yaml::from_str(&cluster(inventory, version, true)?)?;
+    let document: Value = serde_yaml::from_str(&cluster(inventory, ApiServers::of_new(version))?)?;
     let listed = document.get("apiServer").and_then(|server| server.get("certSANs")).and_then(Value::as_sequence);
     let listed = listed.into_iter().flatten().filter_map(Value::as_str);
     let own = [machine.address.to_string(), inventory.cluster.endpoint.host().to_owned()];
@@ -100,34 +113,22 @@ pub fn api_names(inventory: &Inventory, version: &str, machine: &Machine) -> Res
 /// # Errors
 /// As [`cluster`].
 pub fn init(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
-    four(inventory, (version, true), name, machine, Some(placeholder::TOKEN))
+    four(inventory, ApiServers::of_new(version), name, machine, Some(placeholder::TOKEN))
 }
 
 /// What a phase of kubeadm on a control plane reads: the same without a token, as nobody joins by it.
 ///
 /// # Errors
 /// As [`cluster`].
-pub fn control_plane(
-    inventory: &Inventory,
-    version: &str,
-    verifies_kubelets: bool,
-    name: &MachineName,
-    machine: &Machine,
-) -> Result<String> {
-    four(inventory, (version, verifies_kubelets), name, machine, None)
+pub fn control_plane(inventory: &Inventory, servers: ApiServers, name: &MachineName, machine: &Machine) -> Result<String> {
+    four(inventory, servers, name, machine, None)
 }
 
-fn four(
-    inventory: &Inventory,
-    (version, verifies_kubelets): (&str, bool),
-    name: &MachineName,
-    machine: &Machine,
-    token: Option<&str>,
-) -> Result<String> {
+fn four(inventory: &Inventory, servers: ApiServers, name: &MachineName, machine: &Machine, token: Option<&str>) -> Result<String> {
     let mut context = registration(inventory, name, machine);
     context["token"] = json!(token);
     let init = merged("kubeadm/init.yaml", context, &inventory.kubeadm.init)?;
-    Ok([init, cluster(inventory, version, verifies_kubelets)?, kubelet(inventory)?, kube_proxy(inventory)?].join("---\n"))
+    Ok([init, cluster(inventory, servers)?, kubelet(inventory)?, kube_proxy(inventory)?].join("---\n"))
 }
 
 /// What `kubeadm join` reads. [`placeholder::TOKEN`] and [`placeholder::CA_HASH`] stand where token and hash go.
@@ -184,7 +185,8 @@ mod tests {
                  kubeadm: {{ClusterConfiguration: {fragment}}}\n"
             );
             let inventory = parse(&text, "it").unwrap_or_else(|problems| panic!("{problems}"));
-            let document: Value = serde_yaml::from_str(&cluster(&inventory, "1.36.3", true).expect("templates fit")).expect("YAML");
+            let document: Value =
+                serde_yaml::from_str(&cluster(&inventory, ApiServers::of_new("1.36.3")).expect("templates fit")).expect("YAML");
             let listed: Vec<String> = serde_yaml::from_value(document["apiServer"]["certSANs"].clone()).expect("a list");
             (listed, api_names(&inventory, "1.36.3", &inventory.machines["a"]).expect("templates fit"))
         };

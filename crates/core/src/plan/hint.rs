@@ -82,6 +82,8 @@ pub enum Hint {
     FreePort {
         port: u16,
     },
+    /// Nothing else may have it.
+    FreeVip,
     /// In KubeletConfiguration.
     LowerReserves,
     UseCgroupV2,

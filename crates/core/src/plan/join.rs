@@ -205,7 +205,7 @@ fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<Document
             if let Some(sum) = kept.and_then(|record| record.get(&Record::Document(document))) {
                 return Ok((document, sum.clone()));
             }
-            let text = documents::stored(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, document)?;
+            let text = documents::stored(planner.inventory, planner.api_servers(planner.manifests.kubernetes()), document)?;
             Ok((document, sha256(text.as_bytes())))
         })
         .collect()

@@ -28,7 +28,8 @@ const DAY: i64 = 24 * 60 * 60;
 /// A template that can't be filled in, which is a defect.
 pub fn are_verified(planner: &Planner) -> Result<bool> {
     let sum = |verifies: bool| -> Result<String> {
-        Ok(sha256(documents::cluster(planner.inventory, planner.manifests.kubernetes(), verifies)?.as_bytes()))
+        let servers = documents::ApiServers { version: planner.manifests.kubernetes(), verify_kubelets: verifies };
+        Ok(sha256(documents::cluster(planner.inventory, servers)?.as_bytes()))
     };
     match planner.api_via {
         Some(ApiVia { cluster, .. }) if cluster.verifies_kubelets => Ok(true),

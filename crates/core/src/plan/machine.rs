@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::api_host;
 use super::check::cni_name;
 use super::planner::Planner;
-use super::{repair, wanted};
+use super::{repair, vip, wanted};
 use crate::action::File;
 use crate::action::machine::{
     ConfigureCloudInit, ConfigureNotify, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program,
@@ -55,7 +55,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     let Some(manifest) = planner.manifest_of(name) else { return Ok(()) };
     programs(planner, name, machine, facts, manifest);
     containerd(planner, name, facts, manifest)?;
-    vip(planner, name, machine, facts)?;
+    vip::plan(planner, name, machine, facts)?;
     kubelet_unit(planner, name, facts)?;
     images(planner, name, machine, facts, manifest);
     snapshots(planner, name, machine, facts)?;
@@ -248,51 +248,6 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest
     } else if !unit.active || !unit.enabled {
         let reason = if unit.active { "containerd is not enabled" } else { "containerd is not running" };
         planner.step(at, name, reason, StartUnit { unit: UNIT.to_owned() }, needs);
-    }
-    Ok(())
-}
-
-/// The endpoint's moving address. One control plane after the other, so that somebody always holds it.
-fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
-    if planner.endpoint_refused() {
-        return Ok(());
-    }
-    let files = wanted::vip_files(planner.inventory, name, machine)?;
-    let at = StepKind::Vip.of(name);
-    if files.is_empty() {
-        // A machine on which the cluster's name still leads there must not lose the cluster: first all have their new entries.
-        let known = planner.only.is_none()
-            && planner.unreachable.is_empty()
-            && planner.machines().all(|(other, _)| planner.usable(other).is_some())
-            && (planner.api_via.is_some() || !planner.joined(name));
-        if known && facts.units.contains_key(wanted::VIP_UNIT) {
-            let needs: Vec<Need> = planner.machines().map(|(other, _)| StepKind::Hosts.of(other).if_planned()).collect();
-            let action = DropUnit { unit: wanted::VIP_UNIT.to_owned(), files: wanted::vip_paths()? };
-            let reason =
-                if machine.role == Role::ControlPlane { "the inventory no longer has a VIP" } else { "the VIP is configured on a worker" };
-            planner.step(at, name, reason, action, needs);
-        }
-        return Ok(());
-    }
-    let needs = [StepKind::Packages.of(name).if_planned()];
-    let unit = facts.units.get(wanted::VIP_UNIT).cloned().unwrap_or_default();
-    let changed = files.iter().find(|file| differs(facts, file));
-    if changed.is_some() || facts.in_progress.contains(&InProgress::Vip) {
-        let known = files.iter().any(|file| facts.files.contains_key(&file.path));
-        let reason = match changed {
-            Some(file) if known => format!("{} is missing or differs", file.path),
-            Some(_) => "keepalived is not configured for the VIP".to_owned(),
-            None => "an update of the VIP's configuration was interrupted".to_owned(),
-        };
-        let action = ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
-        if planner.joined(name) {
-            planner.restart(at, name, reason, action, needs);
-        } else {
-            planner.step(at, name, reason, action, needs);
-        }
-    } else if !unit.active || !unit.enabled {
-        let reason = if unit.active { "hostler-vip is not enabled" } else { "hostler-vip is not running" };
-        planner.step(at, name, reason, StartUnit { unit: wanted::VIP_UNIT.to_owned() }, needs);
     }
     Ok(())
 }

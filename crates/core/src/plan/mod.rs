@@ -46,6 +46,7 @@ mod turn;
 pub mod upgrade;
 pub mod verify;
 pub mod version;
+pub mod vip;
 pub mod wanted;
 pub mod wipe;
 mod withdraw;

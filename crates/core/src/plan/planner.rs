@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::documents::ApiServers;
 use super::hint::Hint;
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::withdraw::is_withdrawn;
@@ -91,6 +92,11 @@ impl<'a> Planner<'a> {
             refusals: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// The API servers of this version, as they are or become in this plan.
+    pub fn api_servers<'b>(&self, version: &'b str) -> ApiServers<'b> {
+        ApiServers { version, verify_kubelets: self.verifies_kubelets }
     }
 
     /// The facts of a machine that may be changed: asked for, reached, and not refused.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
 use super::system_disk::NoInstaller;
+use super::vip::Holder;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, NoToken, Role};
@@ -81,6 +82,11 @@ pub enum Why {
     Port {
         port: u16,
         by: String,
+    },
+    /// Before the machine is given it.
+    VipTaken {
+        vip: IpAddr,
+        by: Holder,
     },
     /// kubelet of this version does not start there.
     CgroupV1 {
@@ -351,6 +357,7 @@ impl Why {
             Why::ReadOnly { .. } => "read-only",
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
+            Why::VipTaken { .. } => "vip-taken",
             Why::CgroupV1 { .. } => "cgroup-v1",
             Why::Reserves { .. } => "reserves",
             Why::HostsLine { .. } => "hosts-line",

@@ -22,7 +22,7 @@ use crate::arch::Arch;
 use crate::facts::{Facts, Observation};
 use crate::install::layout::{DATA_FOLDER, installed_name, order_of};
 use crate::install::order::{self, Order};
-use crate::inventory::{Inventory, MachineName, Network, Os, Role};
+use crate::inventory::{Inventory, MachineName, Network, Os, Release, Role};
 use crate::manifest::Manifests;
 use crate::protocol::{installer, path};
 use crate::record::InProgress;
@@ -361,13 +361,13 @@ fn facts_after(
         // Whether the new system has the file is seen once it is there: this one's says nothing of it.
         let others = || facts.nameservers.iter().filter(|server| !wanted::is_loopback(server)).cloned().collect();
         let own = wanted::own_resolv_conf(inventory).map(|_| facts.own_nameservers.clone().unwrap_or_else(others));
-        **facts = Facts { own_nameservers: own, ..fresh(facts, name, os.system_size, &os.release) };
+        **facts = Facts { own_nameservers: own, ..fresh(facts, name, os.system_size, os.release) };
     }
     seen
 }
 
 /// A machine as the installer leaves it: its hardware, and what every image has. `system_size`: bytes.
-pub fn fresh(facts: &Facts, name: &MachineName, system_size: u64, release: &str) -> Facts {
+pub fn fresh(facts: &Facts, name: &MachineName, system_size: u64, release: Release) -> Facts {
     let programs = [wanted::PACKAGES, wanted::VIP_PACKAGES, wanted::NFS_PACKAGES];
     let room = system_size / 1024;
     Facts {

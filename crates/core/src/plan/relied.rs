@@ -127,7 +127,7 @@ fn documents_of(inventory: &Inventory) -> Result<BTreeMap<&'static str, Vec<Valu
     // Any version: none of the settings depends on it.
     let version = inventory.cluster.version.as_deref().unwrap_or("0.0.0");
     let mut texts = vec![
-        (CLUSTER, documents::cluster(inventory, version, true)?),
+        (CLUSTER, documents::cluster(inventory, documents::ApiServers::of_new(version))?),
         (KUBELET, documents::kubelet(inventory)?),
         (PROXY, documents::kube_proxy(inventory)?),
     ];

@@ -150,7 +150,7 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
     let KubernetesFacts { missing, mut damaged, .. } = facts.kubernetes.clone();
     let (expired, broken) = (expired(facts), broken(facts));
-    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, name, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.api_servers(planner.manifests.kubernetes()), name, machine)?;
     let lacks = (!missing.is_empty()).then(|| format!("{} {} missing", and(&missing), are(missing.len())));
     let cut = (!damaged.is_empty()).then(|| format!("{} {} truncated", and(&damaged), are(damaged.len())));
     let ended = match expired.as_slice() {

@@ -215,8 +215,8 @@ fn shared(planner: &mut Planner, (api_via, cluster): (&MachineName, &ClusterFact
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(before) };
     let action = RollBackShared {
         version: version.clone(),
-        config: documents::control_plane(planner.inventory, &version, planner.verifies_kubelets, api_via, machine)?,
-        sha256: sha256(documents::cluster(planner.inventory, &version, planner.verifies_kubelets)?.as_bytes()),
+        config: documents::control_plane(planner.inventory, planner.api_servers(&version), api_via, machine)?,
+        sha256: sha256(documents::cluster(planner.inventory, planner.api_servers(&version))?.as_bytes()),
         coredns: planner.manifests.image(Component::Coredns).map(|image| image.reference.clone()),
     };
     let reason = format!("the cluster's ClusterConfiguration has version {}", cluster.stored_version);

@@ -296,7 +296,7 @@ fn control_planes_to_upgrade<'a>(
 /// besides is `up`'s.
 fn cluster_sum(planner: &Planner, cluster: &ClusterFacts, to: &str) -> Result<Option<String>> {
     let sum = |version: &str| -> Result<String> {
-        Ok(sha256(documents::stored(planner.inventory, version, planner.verifies_kubelets, Document::Cluster)?.as_bytes()))
+        Ok(sha256(documents::stored(planner.inventory, planner.api_servers(version), Document::Cluster)?.as_bytes()))
     };
     let (new, old) = (sum(to)?, sum(&cluster.stored_version)?);
     let known = cluster.record.get(&Record::Document(Document::Cluster));
@@ -342,7 +342,7 @@ fn node(
         let (set, programs) = wanted::programs(manifest, machine.role);
         let files = wanted::containerd_files(planner.inventory, manifest, name, facts)?;
         let containerd = files.into_iter().filter(|file| machine::differs(facts, file)).collect();
-        let document = documents::stored(planner.inventory, to, planner.verifies_kubelets, Document::Kubelet)?;
+        let document = documents::stored(planner.inventory, planner.api_servers(to), Document::Kubelet)?;
         let action = UpgradeNode {
             arch: manifest.arch,
             set,

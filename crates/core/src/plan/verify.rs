@@ -156,7 +156,7 @@ fn others_verified(planner: &Planner, nodes: &[String], record: Option<&String>)
 fn expected(planner: &Planner, is_in: impl Fn(&MachineName) -> bool) -> Result<String> {
     let nodes: Vec<String> = planner.machines().filter(|(name, _)| is_in(name)).map(|(name, _)| name.to_string()).collect();
     let documents = [
-        documents::cluster(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets)?,
+        documents::cluster(planner.inventory, planner.api_servers(planner.manifests.kubernetes()))?,
         documents::kubelet(planner.inventory)?,
         documents::kube_proxy(planner.inventory)?,
     ];

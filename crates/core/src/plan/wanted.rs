@@ -378,6 +378,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
         kubelet_requests: false,
         system: false,
         fsync: Default::default(),
+        vip: Default::default(),
         workload: films.is_some(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),

@@ -185,3 +185,30 @@ fn films_go_to_quick_sync_first_and_other_machines_are_not_idle() {
         with_hardware(&["applejack", "rarity"], &["rarity"], r#", "machines": {"rarity": {"hours": "22:00-07:00"}, "applejack": {}}"#);
     assert_eq!(begun_for(1, &closed), [place(&["rarity"], false)]);
 }
+
+/// A film that takes over its encoder could make another machine seem slow, so that none gets a film any more.
+#[test]
+fn what_an_encoder_says_of_speed_counts_for_its_own_machine() {
+    let is_there = Files { encoded: Some(Encoded { machine: "victim".into(), ..encoded() }), ..claimed() };
+    let recorded = |world: &World| {
+        let mut films = reconcile(world).0.into_iter().filter_map(|action| match action {
+            Action::Record(film) => Some(*film),
+            _ => None,
+        });
+        films.next_back().expect("a film is recorded")
+    };
+    let film = film("Movies/Up.mkv", Stage::Claimed);
+    let succeeded = world(&film, is_there.clone(), &[(Task::Encode, 0, JobState::Succeeded)]);
+    let published = |hosts: BTreeMap<Job, String>| {
+        let film = recorded(&World { hosts, ..succeeded.clone() });
+        assert_eq!(film.stage, Stage::Encoded);
+        let fast = Published { speed: Some(1.0), ..published() };
+        let film = recorded(&world(&film, Files { published: Some(fast), ..is_there.clone() }, &[]));
+        let Stage::Published { published, machine, .. } = film.stage else { panic!("{:?}", film.stage) };
+        (machine, published.speed)
+    };
+    assert_eq!(published([(job(&film, Task::Encode, 0), "rarity".to_owned())].into()), ("rarity".to_owned(), Some(1.0)));
+    // Where the cluster does not say where it ran, nobody does; what another attempt's pod ran on is not where this one did.
+    assert_eq!(published(BTreeMap::new()), ("victim".to_owned(), None));
+    assert_eq!(published([(job(&film, Task::Encode, 1), "rarity".to_owned())].into()), ("victim".to_owned(), None));
+}

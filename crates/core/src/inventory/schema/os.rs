@@ -2,6 +2,7 @@
 
 use super::forms::{ADDRESS, BY_PATH, LAN_SUBNET, PUBLIC_KEY, SERIAL, SIZE, WWID};
 use super::{Key, Kind, Rule, Section};
+use crate::inventory::Release;
 
 pub const OS_DISK: Key = Key {
     name: "disk",
@@ -13,6 +14,18 @@ pub const OS_DISK: Key = Key {
     example: "{ serial: S4EWNX0R123456 }",
 };
 
+/// Each release with what it is.
+static RELEASES: [(&str, &str); Release::ALL.len()] = {
+    let mut all = [("", ""); Release::ALL.len()];
+    let mut at = 0;
+    // `const` has no iterators.
+    while at < all.len() {
+        all[at] = (Release::ALL[at].codename(), Release::ALL[at].title());
+        at += 1;
+    }
+    all
+};
+
 pub static OS: Section = Section {
     what: "`os`",
     path: "os",
@@ -21,7 +34,7 @@ pub static OS: Section = Section {
     keys: &[
         Key {
             name: "release",
-            kind: Kind::Choice(&[("trixie", "Debian 13")]),
+            kind: Kind::Choice(&RELEASES),
             required: false,
             default: "`trixie`",
             doc: "The release of Debian.",

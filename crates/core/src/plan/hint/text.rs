@@ -73,6 +73,10 @@ impl fmt::Display for Hint {
                 "free up space in the file system of /var/lib, then run this command again: `df /var/lib` shows its mount point, and `du \
                  -xh MOUNTPOINT | sort -h | tail` shows what uses the space",
             ),
+            Hint::FreeVip => f.write_str(
+                "set `vip` in the inventory to an address that no device has and that your router does not assign, or give that device \
+                 another address; then run this command again",
+            ),
             Hint::UseCgroupV2 => f.write_str(
                 "add `systemd.unified_cgroup_hierarchy=1` to the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then \
                  `update-grub`) and reboot; or, until Kubernetes drops cgroup v1, set `failCgroupV1: false` in the inventory's \

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Unchangeable, Why};
 use crate::inventory::Role;
+use crate::plan::vip::Holder;
 use crate::protocol::path;
 use crate::words::{and, are};
 
@@ -52,6 +53,13 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB is free for /var/lib, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
+            Why::VipTaken { vip, by: Holder::Own } => {
+                write!(f, "the machine already has the VIP {vip}, but not from hostler, so the VIP could not move to another control plane")
+            }
+            Why::VipTaken { vip, by: Holder::Other(mac) } if mac.is_empty() => write!(f, "another device answers at the VIP {vip}"),
+            Why::VipTaken { vip, by: Holder::Other(mac) } => {
+                write!(f, "another device, with the MAC address {mac}, answers at the VIP {vip}")
+            }
             Why::CgroupV1 { version } => {
                 write!(f, "the machine uses cgroup v1, on which kubelet {version} does not start")
             }
