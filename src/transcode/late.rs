@@ -7,12 +7,15 @@ use jiff::Timestamp;
 
 use super::film::FilmId;
 use super::kind::{self, Beside};
+use super::layout::Inbox;
 use super::ledger::{Film, Stage};
 use super::reconcile::Dropped;
 use super::record::Stamp;
 use super::walk::Watched;
 
 const TOO_LATE: &str = "its film was published before this file came: copy it into the library, or drop the film again with it";
+
+const ALREADY_THERE: &str = "its film already has a file of this name: give this one another name";
 
 /// What came late.
 #[derive(Debug, Default)]
@@ -24,18 +27,26 @@ pub struct Late {
 }
 
 /// What came after its film was claimed. What a film that is still in `watch/` takes along is left to it.
-pub fn late(watch: &Path, films: &BTreeMap<FilmId, Film>, watched: &Watched) -> Late {
+pub fn late(inbox: &Inbox, films: &BTreeMap<FilmId, Film>, watched: &Watched) -> Late {
     let mut late = Late::default();
     for path in &watched.beside {
         let Some(film) = film_of(path, films, &watched.dropped) else { continue };
         if film.ended() || matches!(film.stage, Stage::Published { .. }) {
             late.too_late.push((path.clone(), TOO_LATE.to_owned()));
-        } else if let Ok(stamp) = Stamp::of(&watch.join(path)) {
+        } else if inbox.beside(&film.id).join(place(path)).symlink_metadata().is_ok() {
+            late.too_late.push((path.clone(), ALREADY_THERE.to_owned()));
+        } else if let Ok(stamp) = Stamp::of(&inbox.watch().join(path)) {
             let drop = Dropped { path: path.clone(), folder: film.folder.clone(), stamp, flat: false, lacks: None };
             late.files.push((film.id.clone(), drop));
         }
     }
     late
+}
+
+/// Where a file goes among what belongs to its film: a folder of subtitles stays one.
+pub fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(Path::file_name).filter(|folder| kind::is_of_texts(folder)).unwrap_or_default();
+    Path::new(folder).join(path.file_name().unwrap_or_default())
 }
 
 /// The film that a file belongs to, if that is not in `watch/` any more.
@@ -71,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_file_that_comes_late_belongs_to_the_film_of_its_name() {
-        let place = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: root.path().to_owned() };
         let stamp = Stamp { size: 1, modified: 1 };
         let film = |path: &str| Film::dropped(path.into(), "Movies".into(), stamp, Timestamp::UNIX_EPOCH);
         let failed = Film { stage: Stage::Failed { reason: String::new(), at: Timestamp::UNIX_EPOCH }, ..film("Movies/Bad.mkv") };
@@ -79,12 +91,12 @@ mod tests {
             [film("Movies/Rocky.mkv"), film("Movies/Rocky.II.mkv"), film("Movies/Up (2009)/Up.mkv"), film("Movies/D/VIDEO_TS"), failed];
         let films: BTreeMap<FilmId, Film> = known.into_iter().map(|film| (film.id.clone(), film)).collect();
         let of = |path: &str, dropped: &[&str]| {
-            let file = place.path().join(path);
+            let file = inbox.watch().join(path);
             std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             std::fs::write(&file, "text").expect("written");
             let drop = |path: &&str| Dropped { path: path.into(), folder: "Movies".into(), stamp, flat: false, lacks: None };
             let watched = Watched { dropped: dropped.iter().map(drop).collect(), beside: vec![path.into()], ..Watched::default() };
-            let late = late(place.path(), &films, &watched);
+            let late = late(&inbox, &films, &watched);
             assert!(late.too_late.is_empty());
             late.files.first().map(|(id, _)| films[id].path.display().to_string()).unwrap_or_default()
         };
@@ -102,5 +114,12 @@ mod tests {
         }
         assert_eq!(of("Movies/Rocky.III.srt", &["Movies/Rocky.III.mkv"]), "", "its film takes it along");
         assert_eq!(of("Movies/Up (2009)/poster.jpg", &["Movies/Up (2009)/Extra.mkv"]), "", "the folder has two films");
+        // Another file of this name went along before.
+        let rocky = films.values().find(|film| film.path == Path::new("Movies/Rocky.mkv")).expect("it is known");
+        std::fs::create_dir_all(inbox.beside(&rocky.id)).expect("made");
+        std::fs::write(inbox.beside(&rocky.id).join("Rocky.en.srt"), "the first").expect("written");
+        let watched = Watched { beside: vec!["Movies/Rocky.en.srt".into()], ..Watched::default() };
+        let late = late(&inbox, &films, &watched);
+        assert!(late.files.is_empty() && late.too_late[0].1 == ALREADY_THERE, "{late:?}");
     }
 }

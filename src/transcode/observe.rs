@@ -14,7 +14,7 @@ use super::film::FilmId;
 use super::from_encoder;
 use super::late::{Late, late};
 use super::layout::{Inbox, read_json, require_marker, space};
-use super::ledger::{Film, Priority, Stage};
+use super::ledger::{Film, Original, Priority, Stage};
 use super::publish::said;
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, GO, PUBLISHED, READY, RENAMED, Stamp, TASK, left_over, plain};
@@ -56,7 +56,7 @@ pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film
     let mut seen = Seen { paused: inbox.paused().try_exists()?, ..Seen::default() };
     requests(inbox, &mut seen)?;
     let watched = walk(&inbox.watch(), settings).context("watch/ can't be read")?;
-    let Late { files: late, too_late } = late(&inbox.watch(), films, &watched);
+    let Late { files: late, too_late } = late(inbox, films, &watched);
     let Watched { dropped, misplaced, .. } = watched;
     (seen.dropped, seen.late) = (dropped, late);
     seen.misplaced.extend(misplaced.into_iter().chain(too_late));
@@ -234,6 +234,10 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
 fn ready(inbox: &Inbox, film: &Film) -> io::Result<Option<String>> {
     if film.stage != Stage::Encoded {
         return Ok(None);
+    }
+    if film.original == Original::Published {
+        // On NFS a file that was not there stays so for a minute, unless its folder is read.
+        let _ = std::fs::read_dir(inbox.publish(&film.id));
     }
     let (ready, allowed): (Option<String>, Option<String>) = (said(inbox, film, READY)?, said(inbox, film, GO)?);
     Ok(ready.filter(|who| allowed.as_ref() != Some(who)))

@@ -12,6 +12,7 @@ use super::disc::{self, is_disc};
 use super::film::FilmId;
 use super::from_encoder;
 use super::kind::{self, Beside};
+use super::late;
 use super::layout::{Inbox, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
@@ -28,7 +29,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
     let known = || film.context("the film is not in the ledger");
     match action {
         Action::Record(film) => write_json(&inbox.ledger(&film.id), film).context("the ledger can't be written")?,
-        Action::Claim(_) => {
+        Action::Claim(_, others) => {
             let film = known()?;
             let from = inbox.watch().join(&film.path);
             make_writable(&inbox.watch(), &film.path);
@@ -37,14 +38,12 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             {
                 bail!("{} is not claimed while another film is in its folder: {}", shown(&film.path), shown(&other));
             }
-            beside(inbox, film, &from)?;
+            beside(inbox, film, &from, others)?;
             to_claim(inbox, film, &from)?;
         }
-        Action::Along(_, late) => {
-            for path in late {
-                let folder = path.parent().and_then(Path::file_name).filter(|folder| kind::is_of_texts(folder)).unwrap_or_default();
-                let place = Path::new(folder).join(path.file_name().unwrap_or_default());
-                along(inbox, known()?, &inbox.watch().join(path), &place)?;
+        Action::Along(_, paths) => {
+            for path in paths {
+                along(inbox, known()?, &inbox.watch().join(path), &late::place(path))?;
             }
         }
         Action::Reclaim(id) => {
@@ -166,8 +165,8 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
     Ok(())
 }
 
-/// Moves what belongs to a film along with it: subtitles, descriptions, pictures.
-fn beside(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
+/// Moves what belongs to a film along with it: subtitles, descriptions, pictures. `claimed`: as of [`Action::Claim`].
+fn beside(inbox: &Inbox, film: &Film, from: &Path, claimed: &[String]) -> Result<()> {
     let (Some(folder), Some(name)) = (from.parent(), from.file_name()) else { return Ok(()) };
     // A folder for all films has nothing that belongs to a disc without a name.
     if film.path.file_name().is_some_and(is_disc) && !film.in_folder() {
@@ -175,7 +174,8 @@ fn beside(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
     }
     let names: Vec<_> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
     let films = names.iter().map(Path::new).filter(|other| *other != name && (kind::is_film(other) || kind::is_coming(other)));
-    let others: Vec<String> = films.map(|other| other.file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let there = films.map(|other| other.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    let others: Vec<String> = there.chain(claimed.iter().cloned()).collect();
     let stem = film.stem();
     let beside = Beside { film: &stem, others: &others, alone: film.in_folder() && others.is_empty() };
     for other in names.iter().filter(|other| *other != name) {
@@ -225,7 +225,9 @@ fn move_all(from: Option<&Path>, to: &Path) -> io::Result<()> {
 fn remove_folder(folder: &Path) -> io::Result<()> {
     let names: Vec<_> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
     if names.iter().all(|name| kind::is_index(name)) {
-        names.iter().try_for_each(|name| remove_all(&folder.join(name)))?;
+        // Folders are made by file servers alone: one that a Mac's file is called like is its owner's.
+        let is_file = |name: &&std::ffi::OsString| name.as_encoded_bytes().starts_with(b"._");
+        names.iter().try_for_each(|name| if is_file(&name) { remove(&folder.join(name)) } else { remove_all(&folder.join(name)) })?;
     }
     fs::remove_dir(folder)
 }
@@ -355,7 +357,7 @@ mod tests {
         }
         let stamp = Stamp::of(&disc).expect("read");
         let film = Film::dropped("Movies/Up/VIDEO_TS".into(), "Movies".into(), stamp, Timestamp::UNIX_EPOCH);
-        perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect("claimed");
+        perform(&inbox, &Action::Claim(film.id.clone(), Vec::new()), Some(&film)).expect("claimed");
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         let claimed = inbox.claim(&film.id).join("VIDEO_TS");
         assert_eq!((mode(&claimed), mode(&inbox.watch().join("Movies/Up"))), (0o755, 0o755));
@@ -400,7 +402,7 @@ mod tests {
         let of = |files: &[&str], film: &str| {
             let (_root, inbox, of) = dropped(files);
             let film = of(film);
-            perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect("claimed");
+            perform(&inbox, &Action::Claim(film.id.clone(), Vec::new()), Some(&film)).expect("claimed");
             below(&inbox.beside(&film.id))
         };
         let two = ["Rocky.mkv", "Rocky.en.srt", "Rocky.II.mkv", "Rocky.II.en.srt", "Rocky.II.nfo", "poster.jpg"];
@@ -416,6 +418,10 @@ mod tests {
             "Up/notes.txt",
         ];
         assert_eq!(of(&own, "Up/Up.mkv"), ["English.srt", "Subs/2_English.srt", "folder.jpg", "up.forced.srt"]);
+        let (_root, inbox, of_last) = dropped(&["Two/Up.Extras.mkv", "Two/English.srt", "Two/Up.Extras.en.srt"]);
+        let last = of_last("Two/Up.Extras.mkv");
+        perform(&inbox, &Action::Claim(last.id.clone(), vec!["Up".to_owned()]), Some(&last)).expect("claimed");
+        assert_eq!(below(&inbox.beside(&last.id)), ["Up.Extras.en.srt"], "another film of this folder was claimed before");
         let shared = ["Box/One.mkv", "Box/Two.mkv", "Box/Subs/One.en.srt", "Box/Subs/Two.en.srt", "Box/poster.jpg"];
         assert_eq!(of(&shared, "Box/One.mkv"), ["Subs/One.en.srt"]);
         let disc = ["Disc (1999)/VIDEO_TS/VIDEO_TS.IFO", "Disc (1999)/poster.jpg", "Disc (1999)/Disc (1999).nfo"];
@@ -427,7 +433,7 @@ mod tests {
     fn folders_with_an_index_alone_are_removed() {
         let (_root, inbox, of) = dropped(&["Up/Up.mkv", "Up/Thumbs.db", "Up/@eaDir/Up.mkv/SYNO@.fileindexdb", "Up/Subs/en.srt"]);
         let film = of("Up/Up.mkv");
-        perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect("claimed");
+        perform(&inbox, &Action::Claim(film.id.clone(), Vec::new()), Some(&film)).expect("claimed");
         fs::create_dir_all(inbox.claim(&film.id).join("@eaDir")).expect("made");
         fs::write(inbox.beside(&film.id).join(".DS_Store"), "index").expect("written");
         perform(&inbox, &Action::TrashOriginal(film.id.clone()), Some(&film)).expect("moved");
@@ -439,12 +445,23 @@ mod tests {
         assert!(!inbox.claim(&film.id).exists() && !inbox.watch().join("Movies/Up").exists() && inbox.watch().join("Movies").exists());
     }
 
+    #[test]
+    fn a_folder_called_like_a_file_of_a_mac_is_kept() {
+        let (_root, inbox, _) = dropped(&["Up/._Up.mkv", "Up/._Films/Down.mkv"]);
+        let folder = inbox.watch().join("Movies/Up");
+        remove_folder(&folder).expect_err("it has a film");
+        assert!(folder.join("._Films/Down.mkv").exists());
+        fs::remove_dir_all(folder.join("._Films")).expect("removed");
+        fs::write(folder.join("._Up.mkv"), "what a Mac knows of it").expect("written");
+        remove_folder(&folder).expect("nothing else is there");
+    }
+
     /// It was dropped into the disc's folder since that was seen.
     #[test]
     fn a_disc_is_not_claimed_with_another_film() {
         let (_root, inbox, of) = dropped(&["Up/VIDEO_TS.IFO", "Up/VTS_01_0.IFO", "Up/Bonus.mkv"]);
         let film = Film { flat: true, ..of("Up") };
-        let error = perform(&inbox, &Action::Claim(film.id.clone()), Some(&film)).expect_err("another film");
+        let error = perform(&inbox, &Action::Claim(film.id.clone(), Vec::new()), Some(&film)).expect_err("another film");
         assert!(error.to_string().contains("Bonus.mkv") && inbox.watch().join("Movies/Up/Bonus.mkv").exists(), "{error:#}");
     }
 

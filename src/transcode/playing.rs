@@ -18,8 +18,8 @@ type Why = Option<String>;
 
 #[derive(Debug)]
 pub struct Playing {
-    /// With the time of the question.
-    known: BTreeMap<FilmId, (Instant, Why)>,
+    /// With the times of the question and of the answer.
+    known: BTreeMap<FilmId, (Instant, Instant, Why)>,
     running: BTreeSet<FilmId>,
     /// Attempts of publishers that have copied the film, and since when.
     ready: BTreeMap<FilmId, (String, Instant)>,
@@ -45,7 +45,7 @@ impl Playing {
     ) -> BTreeMap<FilmId, String> {
         while let Ok((id, asked, why)) = self.receiver.try_recv() {
             self.running.remove(&id);
-            self.known.insert(id, (asked, why));
+            self.known.insert(id, (asked, Instant::now(), why));
         }
         self.ready.retain(|id, (who, _)| copied.get(id) == Some(who));
         for (id, who) in copied {
@@ -59,13 +59,15 @@ impl Playing {
         self.known.retain(|id, _| films.get(id).is_some_and(|film| ready(&film)));
         for film in films.values().filter(ready) {
             let since = self.ready.get(&film.id).map(|(_, since)| *since);
-            let is_fresh = |asked: &Instant| asked.elapsed() < EVERY && since.is_none_or(|since| *asked >= since);
-            let known = self.known.get(&film.id).filter(|(asked, _)| is_fresh(asked));
+            let known = self.known.get(&film.id).filter(|(asked, answered, _)| {
+                // Servers may take longer to answer than answers are good for.
+                answered.elapsed() < EVERY && since.is_none_or(|since| *asked >= since)
+            });
             match known {
-                Some((_, None)) => continue,
-                Some((_, Some(why))) => drop(played.insert(film.id.clone(), why.clone())),
+                Some((_, _, None)) => continue,
+                Some((_, _, Some(why))) => drop(played.insert(film.id.clone(), why.clone())),
                 None => {
-                    let last = self.known.get(&film.id).and_then(|(_, why)| why.clone());
+                    let last = self.known.get(&film.id).and_then(|(_, _, why)| why.clone());
                     played.insert(
                         film.id.clone(),
                         last.unwrap_or_else(|| {

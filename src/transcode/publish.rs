@@ -33,7 +33,7 @@ use crate::{atomic, user_file};
 
 const BLOCK: usize = 1 << 20;
 /// How long the watcher may take to find out whether anyone plays what is to be replaced: it asks again once the film is copied.
-const ASKS_FOR: Duration = Duration::from_secs(60);
+const ASKS_FOR: Duration = Duration::from_secs(120);
 /// Part of the library's disk that stays free, if the inventory's `reserve` is not less.
 const STAYS_FREE: u64 = 100;
 const PART: &str = ".part";
@@ -154,7 +154,9 @@ fn one_beside(inbox: &Inbox, film: &Film, from: &Path, place: &Path, who: &str) 
             return Ok(Some(format!("`{}` already existed in the library, and was not replaced", shown(&to))));
         }
         // Someone may have changed it there.
-        let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced).join(to.file_name().unwrap_or_default());
+        let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced)
+            .join(of_texts.unwrap_or_default())
+            .join(to.file_name().unwrap_or_default());
         keep_copy(&to, &kept).with_context(|| format!("{} can't be moved to the trash", shown(&to)))?;
     }
     let hidden = folder.join(part_name(&film.id, who));
@@ -290,11 +292,15 @@ impl One<'_> {
         }
         record(self.inbox, &self.film.id, &Said::of(self.film, who), READY)?;
         let asked = Instant::now();
-        while said::<String>(self.inbox, self.film, GO)?.as_deref() != Some(who) {
+        loop {
+            // On NFS a file that was not there stays so for a minute, unless its folder is read.
+            std::fs::read_dir(self.inbox.publish(&self.film.id)).context("the watcher's answer can't be read")?;
+            if said::<String>(self.inbox, self.film, GO)?.as_deref() == Some(who) {
+                return Ok(());
+            }
             ensure!(asked.elapsed() < ASKS_FOR, "encoded; waiting until it is known that no one plays the original");
             std::thread::sleep(Duration::from_millis(200));
         }
-        Ok(())
     }
 
     fn there(&self, relative: &Path, place: &Path, sha256: &str) -> Result<There> {

@@ -298,11 +298,17 @@ impl One<'_> {
         self.actions.extend(own.into_iter().map(Action::Forget));
     }
 
+    /// Names of films that came from the same folder, and are not done.
+    fn claimed_beside(&self) -> Vec<String> {
+        let is_beside = |film: &&Film| film.id != self.film.id && film.path.parent() == self.film.path.parent() && !film.ended();
+        self.world.films.values().filter(is_beside).map(Film::stem).collect()
+    }
+
     /// Recorded, but not in `claim/`: the watcher was killed in between, or the film was requested again.
     fn missing(&mut self) {
         let id = || self.film.id.clone();
         match (self.files.dropped, self.files.failed, self.files.trashed) {
-            (Some(stamp), ..) if stamp == self.film.stamp => self.actions.push(Action::Claim(id())),
+            (Some(stamp), ..) if stamp == self.film.stamp => self.actions.push(Action::Claim(id(), self.claimed_beside())),
             (Some(stamp), ..) => self.record(Film { stamp, ..self.film.clone() }),
             (None, Some(_), _) | (None, None, Some(_)) => self.actions.push(Action::Reclaim(id())),
             // Its owner has dismissed it.

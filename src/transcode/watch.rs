@@ -338,7 +338,7 @@ impl Watcher {
             Action::Begin(job, place) => return self.jobs.begin(job, place).await.map(Ok),
             Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
             Action::Record(film) => log(film),
-            Action::Claim(_)
+            Action::Claim(..)
             | Action::Along(..)
             | Action::Reclaim(_)
             | Action::Sweep(_)

@@ -11,8 +11,9 @@ use super::{Job, Request};
 pub enum Action {
     /// Write to the ledger, synced before anything else is done.
     Record(Box<Film>),
-    /// From `watch/` to `claim/`.
-    Claim(FilmId),
+    /// From `watch/` to `claim/`. With the names of films that were claimed from the same folder and are not done: what is theirs is not this
+    /// one's.
+    Claim(FilmId, Vec<String>),
     /// Moves what was dropped beside a film, at these paths, along with it, although it was claimed before.
     Along(FilmId, Vec<PathBuf>),
     /// From `failed/` or the trash to `claim/`.
@@ -55,7 +56,7 @@ impl Action {
             Action::Record(film) => &film.id,
             Action::Begin(job, _) | Action::Forget(job) => &job.id,
             Action::Answered(request) => request.id(),
-            Action::Claim(id)
+            Action::Claim(id, _)
             | Action::Along(id, _)
             | Action::Reclaim(id)
             | Action::Sweep(id)

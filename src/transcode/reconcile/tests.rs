@@ -119,7 +119,7 @@ fn actions_of(world: &World) -> Vec<String> {
             Stage::Failing { reason, .. } => format!("record failing: {reason}"),
             Stage::Failed { .. } => "record failed".into(),
         },
-        Action::Claim(_) => "claim".into(),
+        Action::Claim(..) => "claim".into(),
         Action::Along(_, late) => format!("along {}", late.len()),
         Action::Reclaim(_) => "reclaim".into(),
         Action::Sweep(_) => "sweep".into(),
@@ -326,7 +326,7 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             world.dropped.clear();
             world.films.insert(film.id.clone(), *film);
         }
-        Action::Claim(id) => {
+        Action::Claim(id, _) => {
             let files = files(world, &id);
             *files = Files { claimed: files.dropped.take(), folders: true, ..files.clone() };
         }
