@@ -103,7 +103,7 @@ async fn identity(link: &Link, wanted: &Wanted<'_>) -> Result<(String, Identity)
     if let Some(kept) = kept.filter(|kept| is_allowed && kept.serves(&wanted.person, now)) {
         return Ok((ca, kept));
     }
-    let identity = signed(link, &wanted.person).await?;
+    let identity = signed(link, &wanted.person, true).await?;
     Ok((ca, identity))
 }
 
@@ -121,7 +121,7 @@ async fn again(link: &Link, due: &Due) -> Result<Option<Identity>, String> {
     if ca != due.ca || !is_allowed {
         return Ok(None);
     }
-    signed(link, &due.person).await.map(Some)
+    signed(link, &due.person, false).await.map(Some)
 }
 
 async fn known(link: &Link, person: &Person) -> Result<Known, String> {
@@ -135,10 +135,10 @@ async fn known(link: &Link, person: &Person) -> Result<Known, String> {
     Ok(Known { ca, is_allowed })
 }
 
-/// A new key, with the certificate that the cluster signs for it.
-async fn signed(link: &Link, person: &Person) -> Result<Identity, String> {
+/// A new key, with the certificate that the cluster signs for it. `grants`: whether the person gets access by it, or only keeps what they have.
+async fn signed(link: &Link, person: &Person, grants: bool) -> Result<Identity, String> {
     let request = Request::new(person).map_err(bug)?;
-    let certificate = output(link, &request.script().map_err(bug)?).await?;
+    let certificate = output(link, &request.script(grants).map_err(bug)?).await?;
     request.signed(certificate.trim()).map_err(bug)
 }
 

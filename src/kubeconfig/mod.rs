@@ -190,7 +190,7 @@ impl Identity {
 }
 
 fn parse(text: &str) -> Result<Mapping> {
-    let hint = "correct the file, move it away, or set KUBECONFIG to another file";
+    let hint = "correct the file, move it out of the way, or set KUBECONFIG to another file";
     let wrong = |what: String| Failure::new(ExitStatus::Failed, what, hint);
     let root = match serde_yaml::from_str(text) {
         Ok(Value::Null) => Mapping::new(),
@@ -226,7 +226,7 @@ fn entry<'a>(root: &'a mut Mapping, field: &str, kind: &str, name: &str) -> Resu
     if entries.is_null() {
         *entries = Value::Sequence(Vec::new());
     }
-    let entries = entries.as_sequence_mut().with_context(|| format!("`{field}` of the kubeconfig is not a list"))?;
+    let entries = entries.as_sequence_mut().with_context(|| format!("`{field}` in the kubeconfig is not a list"))?;
     let index = entries.iter().position(|entry| named(entry, name)).unwrap_or_else(|| {
         entries.push(Value::Mapping(Mapping::from_iter([("name".into(), name.into())])));
         entries.len() - 1

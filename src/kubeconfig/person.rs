@@ -91,14 +91,16 @@ impl Request {
     }
 
     /// The script that has it signed on a control plane. It holds nothing secret.
+    /// `grants`: whether it also gives the person access.
     ///
     /// # Errors
     /// Only a bug: the templates fit.
-    pub fn script(&self) -> Result<String> {
+    pub fn script(&self, grants: bool) -> Result<String> {
         let request = format!("hostler-{}-{}", self.person.as_str(), &sha256(self.csr.as_bytes())[..10]);
         let csr = BASE64_STANDARD.encode(&self.csr);
         let (person, user) = (self.person.as_str(), self.person.user());
-        let objects = template::render("kubernetes/user.yaml", json!({ "request": request, "csr": csr, "person": person, "user": user }))?;
+        let context = json!({ "request": request, "csr": csr, "person": person, "user": user, "grants": grants });
+        let objects = template::render("kubernetes/user.yaml", context)?;
         template::render("kubernetes/sign-user.sh", json!({ "request": request, "objects": objects }))
     }
 

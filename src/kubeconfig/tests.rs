@@ -118,8 +118,8 @@ fn an_invalid_kubeconfig_is_not_changed() {
     assert!(error("[1, 2]").starts_with("the kubeconfig is not a YAML mapping"));
     assert!(error("kind: Pod").starts_with("the kubeconfig is not of kind Config"));
     assert!(error("a: [").starts_with("the kubeconfig is not valid YAML (line 2, column 1)"), "{}", error("a: ["));
-    assert_eq!(error("clusters: 5"), "`clusters` of the kubeconfig is not a list");
-    assert_eq!(error("contexts:\nclusters: null\nusers: {}"), "`users` of the kubeconfig is not a list");
+    assert_eq!(error("clusters: 5"), "`clusters` in the kubeconfig is not a list");
+    assert_eq!(error("contexts:\nclusters: null\nusers: {}"), "`users` in the kubeconfig is not a list");
 }
 
 #[test]

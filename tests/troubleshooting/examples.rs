@@ -9,7 +9,6 @@ use hostler_core::inventory::{MachineName, NoToken, Role};
 use hostler_core::plan::hint::{Command, Hint, Unless};
 use hostler_core::plan::refusal::{Share, Unchangeable, Why};
 use hostler_core::plan::system_disk::NoInstaller;
-use hostler_core::plan::vip::Holder;
 
 /// One row of the table: what is refused, what to do, and what causes it.
 pub struct Example {
@@ -161,19 +160,14 @@ examples! {
     ],
     Why::VipTaken { .. } => [
         (
-            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: Holder::Other("52:54:00:aa:bb:cc".to_owned()) },
+            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: "52:54:00:aa:bb:cc".to_owned() },
             Hint::FreeVip,
             "the control plane asked the network for the address, as keepalived would announce it on a second device"
         ),
         (
-            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: Holder::Other(String::new()) },
+            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: String::new() },
             Hint::FreeVip,
             "the same, behind a router"
-        ),
-        (
-            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: Holder::Own },
-            Hint::FreeVip,
-            "the machine's own network configuration has the address, or another program's service"
         ),
     ],
     Why::CgroupV1 { .. } => [(

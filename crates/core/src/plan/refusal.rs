@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
 use super::system_disk::NoInstaller;
-use super::vip::Holder;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, NoToken, Role};
@@ -83,10 +82,11 @@ pub enum Why {
         port: u16,
         by: String,
     },
-    /// Before the machine is given it.
+    /// Before the first control plane is given it.
     VipTaken {
         vip: IpAddr,
-        by: Holder,
+        /// The hardware address of what answers there; empty where that is not known.
+        by: String,
     },
     /// kubelet of this version does not start there.
     CgroupV1 {

@@ -15,29 +15,20 @@ use crate::record::InProgress;
 use crate::step::{Need, StepKind};
 use crate::words::and;
 
-/// Who has the VIP before a control plane is given it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// The machine itself, without hostler's service.
-    Own,
-    /// Something that answers there: its hardware address, empty where that is not known.
-    Other(String),
-}
-
-/// The VIP, and who has it, if that is neither a control plane with hostler's service nor one that can't be asked. A control plane that had
-/// it when the machine was asked may have lost it since, so it is known by its hardware address, too.
-pub fn taken(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<(IpAddr, Holder)> {
+/// The VIP, and the hardware address of another device that answers there, empty where that is not known, before the first control plane of
+/// a new cluster is given it. `None` also while one of the machines has it, or a control plane that may have it can't be asked.
+///
+/// On a living cluster the VIP answers, whoever holds it at the time.
+pub fn taken(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<(IpAddr, String)> {
     let vip = wanted::moving_address(planner.inventory, planner.inventory.machines.get(name)?)?;
-    let has = |facts: &Facts| facts.addresses.contains(&vip.to_string());
-    let is_served = |facts: &Facts| facts.units.contains_key(wanted::VIP_UNIT);
-    if has(facts) {
-        return (!is_served(facts)).then_some((vip, Holder::Own));
-    }
     let by = facts.vip_answers.as_ref()?;
-    let may_hold = |facts: &&Facts| is_served(facts) && (has(facts) || facts.macs.contains(by));
-    let mut others = planner.inventory.control_planes().filter(|(other, _)| *other != name);
-    let is_ours = others.any(|(other, _)| planner.facts.get(other).is_none_or(may_hold));
-    (!is_ours).then(|| (vip, Holder::Other(by.clone())))
+    if planner.api_via.is_some() || planner.facts.keys().any(|other| planner.joined(other)) {
+        return None;
+    }
+    // One that had it when it was asked may have lost it since, so it is known by its hardware address, too.
+    let has = |facts: &&Facts| facts.addresses.contains(&vip.to_string()) || facts.macs.contains(by);
+    let is_asked = planner.inventory.control_planes().all(|(other, _)| planner.facts.contains_key(other));
+    (is_asked && !planner.facts.values().any(has)).then(|| (vip, by.clone()))
 }
 
 /// keepalived announces the VIP in the machine's own network: nobody asks for an address of another one there.
