@@ -72,7 +72,7 @@ impl Place {
 
     fn wrong(&self, what: String) -> anyhow::Error {
         let hint = if self.adds {
-            "fix the file, or move it away to use only hostler's own list".to_owned()
+            "fix the file, or move it out of the way to use only hostler's own list".to_owned()
         } else {
             format!("fix the file, or unset {VARIABLE} to use hostler's own list")
         };

@@ -128,7 +128,7 @@ impl Program {
         std::thread::spawn(move || sender.send(child.wait_with_output()));
         let Ok(output) = output.recv_timeout(LIMIT) else {
             kill(process, Signal::SIGKILL)?;
-            anyhow::bail!("{} did not end within {} s", self.name, LIMIT.as_secs());
+            anyhow::bail!("{} did not finish within {} s", self.name, LIMIT.as_secs());
         };
         let output = output?;
         let mut found = match output.status.success() {

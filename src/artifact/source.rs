@@ -274,7 +274,7 @@ async fn require_room(part: &Part<'_>) -> Result<()> {
         folder: folder.into(),
         bytes: bytes.saturating_sub(used(Path::new(folder))),
     });
-    room::check(&needs.collect::<Vec<_>>(), "free up disk space, or pass a bundle that was made on another computer with `--bundle`")
+    room::check(&needs.collect::<Vec<_>>(), "free up disk space, or use `--bundle` to pass a bundle made on another computer")
 }
 
 /// Bytes of the files below a folder; what can't be read counts nothing.

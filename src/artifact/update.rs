@@ -241,7 +241,7 @@ impl Site<'_> {
             download(&self.client, &self.sites.locate(&address), Some(sum), downloads, &task).await
         })
         .await?;
-        task(events, "kubeadm", "ask kubeadm for the components of its version", async |_| {
+        task(events, "kubeadm", "list the images that kubeadm needs", async |_| {
             // Beside the download: programs in /tmp may not be allowed to run.
             let folder = tempfile::tempdir_in(downloads)?;
             let runs = folder.path().join("kubeadm");

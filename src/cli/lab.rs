@@ -59,7 +59,7 @@ pub enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Run a program from this computer in the lab's network, with KUBECONFIG set
+    /// Run a local program in the lab's network, with KUBECONFIG set
     ///
     /// The exit status is that of the program.
     #[command(after_long_help = help::end(&[("Use kubectl", "hostler lab exec kubectl get nodes")], PROGRAM))]

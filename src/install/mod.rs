@@ -101,8 +101,8 @@ fn install_by_order(screen: &Screen, medium: &Medium) -> Result<()> {
         }
         Turn::Install(mark) => {
             medium.set_mark(mac, &mark).context(
-                "the stick can't be written to, so the machine would be installed again at its next \
-                start from the stick",
+                "the stick can't be written to, so the machine would be installed again the next \
+                time it boots from the stick",
             )?;
             let installed = install(screen, medium, &order, mac, machine);
             let mark = match &installed {

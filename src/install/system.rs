@@ -50,7 +50,7 @@ fn copy_image(file: impl Read, to: &mut impl Write, image: &Image, again: &str, 
             break;
         }
         hash.update(&piece[..read]);
-        to.write_all(&piece[..read]).context("the system's partition can't be written")?;
+        to.write_all(&piece[..read]).context("the system's partition can't be written to")?;
         if (done / PIECE as u64).is_multiple_of(16) {
             written(done);
         }

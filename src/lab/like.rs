@@ -105,7 +105,7 @@ fn gateway(inventory: &Inventory, machines: &[LabMachine]) -> Result<Ipv4Addr> {
     if taken(HOST) {
         return Err(usage(
             &format!("the lab can't reproduce this inventory: {HOST} is the lab's own address"),
-            &format!("pass a copy of the inventory in which neither a machine nor the VIP has the address {HOST}"),
+            &format!("pass a copy of the inventory in which {HOST} is neither the VIP nor the address of a machine"),
         ));
     }
     let mut free = std::iter::once(1).chain((2..=254).rev()).map(|last| Ipv4Addr::new(a, b, c, last));

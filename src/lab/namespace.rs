@@ -46,7 +46,7 @@ fn inside<T: Send + 'static>(make: impl FnOnce() -> io::Result<T> + Send + 'stat
         enter(&of_lab())?;
         make()
     })?;
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("work in the lab's network namespace ended unexpectedly")))
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread in the lab's network namespace ended unexpectedly")))
 }
 
 /// Connects from the computer's address in the lab. Blocks for `limit` at most.

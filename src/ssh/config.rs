@@ -303,7 +303,7 @@ fn succeeds(command: &str, pass: &Pass, settings: &Settings) -> Result<bool, Str
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| format!("the command of Match exec can't be started: {error}"))?;
+        .map_err(|error| format!("the command in `Match exec` can't be started: {error}"))?;
     let until = Instant::now() + EXEC_LIMIT;
     loop {
         match child.try_wait() {
@@ -312,9 +312,9 @@ fn succeeds(command: &str, pass: &Pass, settings: &Settings) -> Result<bool, Str
             Ok(None) => {
                 // What is left of it ends by itself.
                 let _ = child.kill().and_then(|()| child.wait());
-                return Err(format!("the command of Match exec did not end within {} s", EXEC_LIMIT.as_secs()));
+                return Err(format!("the command in `Match exec` did not finish within {} s", EXEC_LIMIT.as_secs()));
             }
-            Err(error) => return Err(format!("the exit status of the command of Match exec is unknown: {error}")),
+            Err(error) => return Err(format!("the exit status of the command in `Match exec` is unknown: {error}")),
         }
     }
 }

@@ -171,7 +171,7 @@ impl ConnectError {
         let destination = self.destination();
         match &*self.reason {
             Reason::NoAnswer { .. } => {
-                format!("check that {machine} is on and in the same network, and that no firewall blocks {address}")
+                format!("check that {machine} is powered on and on the same network, and that no firewall blocks {address}")
             }
             Reason::Refused => format!(
                 "check that sshd is running on {machine}, that its port is `port` in the inventory, and that no \

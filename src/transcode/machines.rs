@@ -92,7 +92,7 @@ impl Machines {
         let open: BTreeSet<&String> = able.iter().copied().filter(|name| !self.closed.contains(*name)).collect();
         if open.is_empty() && !self.encodings.is_empty() {
             let what = needs.map(|family| format!(" with {family}")).unwrap_or_default();
-            return Err(format!("waiting: machines that encode{what} do so only during their hours: {}", self.hours(able.into_iter())));
+            return Err(format!("waiting: every machine that can encode{what} is outside its hours: {}", self.hours(able.into_iter())));
         }
         let never = self.encodings.keys().filter(|name| !open.contains(name)).cloned().collect::<BTreeSet<_>>();
         let rather_not = self.slow.difference(&never).cloned().collect();

@@ -59,7 +59,7 @@ fn kept(address: IpAddr, user: &str, facts: &Facts) -> Result<Inventory> {
     if !serves(facts, &inventory.cluster.authority()) {
         return Err(failed(
             format!(
-                "the cluster's copy of the inventory is for another cluster: its API endpoint is {}, but the cluster's is {}",
+                "the cluster's copy of the inventory belongs to another cluster: the API endpoint is {} in the copy, but {} in this cluster",
                 inventory.cluster.authority(),
                 visible(&cluster.endpoint)
             ),

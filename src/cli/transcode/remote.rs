@@ -205,7 +205,7 @@ fn refused(status: StatusCode, text: &str) -> Failure {
                 Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get access again, if it was not revoked on purpose")
             }
             404 => {
-                let hint = "if it is not installed, add a `transcode:` section to the inventory and run `hostler up`";
+                let hint = "if the workload is not installed, add a `transcode:` section to the inventory and run `hostler up`";
                 Failure::new(ExitStatus::Failed, format!("the cluster has no status page: {message}"), hint)
             }
             503 => Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {message}"), pods),

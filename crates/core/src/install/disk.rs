@@ -187,7 +187,7 @@ impl fmt::Display for Unfit {
             Unfit::Virtual => "it is not a physical disk",
             Unfit::Removable => "a removable disk is never written to",
             Unfit::NoMedium => "no medium is inserted",
-            Unfit::Unknown => "hostler does not know how it is connected",
+            Unfit::Unknown => "hostler can't determine how the disk is connected",
         })
     }
 }

@@ -182,9 +182,9 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
 fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut Problems) -> Option<String> {
     let word = shown(text.text);
     let (why, example) = if text.text.parse::<IpAddr>().is_ok() {
-        ("is an address: write a virtual IP as in the example, or a name", format!("endpoint: {{ vip: {word} }}"))
+        ("is an address: specify a virtual IP as in the example, or a name", format!("endpoint: {{ vip: {word} }}"))
     } else if matches!(host_and_port(text.text), Some((_, Some(_)))) {
-        ("has a port: write a load balancer as in the example, or a name without a port", format!("endpoint: {{ external: \"{word}\" }}"))
+        ("has a port: specify a load balancer as in the example, or a name without a port", format!("endpoint: {{ external: \"{word}\" }}"))
     } else if !name::is_host(text.text) {
         ("is not a valid DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
     } else if machines.contains_key(text.text) || is_whoever_asks(text.text) {

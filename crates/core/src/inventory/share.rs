@@ -59,7 +59,9 @@ fn form(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
         None if host.contains('@') => "has a user name or password, which NFS does not use: omit it",
         None if host.ends_with(':') => "has a colon after its host: omit it",
         None => "has no host: write a DNS name or an IP address after `nfs://`",
-        Some((server, None)) if is_own(server) => "refers to each machine itself: write the address of the server",
+        Some((server, None)) if is_own(server) => {
+            "is a loopback address, which means another computer on each machine: use the server's own address"
+        }
         Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder: write nfs://HOST/PATH",
         Some((server, None)) => {
             let path = path::shared(Text { text: path, ..text }, example, problems)?;

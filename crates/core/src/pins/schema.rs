@@ -12,7 +12,7 @@ const SHA256: Form = Form { what: "a sha256, 64 hex digits in lower case", patte
 const SOURCE: Form = Form { what: "one line of text", pattern: "^[^\\x00-\\x1f]{1,80}$" };
 
 pub static FILE: Section = Section {
-    what: "a file of pins",
+    what: "the pins file",
     path: "",
     doc: "The versions of Kubernetes that hostler can install, their components, and published checksums.",
     keys: &[

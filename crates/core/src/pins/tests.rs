@@ -42,12 +42,12 @@ fn an_error_has_its_place_and_a_way_out() {
         ("  runc:\n", "  rnc:\n", "unknown key `rnc` in `sums`: did you mean `runc`?"),
         ("asOf: 2026-08-21\n", "asOf: 2026-13-21\n", "`2026-13-21` is not a date"),
         ("'kubespray'", "''", "`source` must be one line of text"),
-        ("kubernetes:\n", "version: 1\nkubernetes:\n", "unknown key `version` in a file of pins: known keys are kubernetes, asOf, sums"),
+        ("kubernetes:\n", "version: 1\nkubernetes:\n", "unknown key `version` in the pins file: known keys are kubernetes, asOf, sums"),
     ] {
         let error = wrong(from, to);
         assert!(error.contains(said), "{to}: {error}");
     }
-    for (text, said) in [("", "the file is empty"), ("[]", "a file of pins must be a mapping"), ("a: [", "never closed")] {
+    for (text, said) in [("", "the file is empty"), ("[]", "the pins file must contain a mapping"), ("a: [", "never closed")] {
         let error = parse(text, "pins.yaml").expect_err(text).to_string();
         assert!(error.contains(said) && !error.contains("machine"), "{error}");
     }

@@ -247,7 +247,7 @@ pub fn kube_proxy_differs(planner: &Planner, cluster: &ClusterFacts, document: &
     let clusters = read("kubeconfig.conf").get("clusters").and_then(Value::as_array).cloned().unwrap_or_default();
     let asks = |cluster: &Value| cluster.pointer("/cluster/server").and_then(Value::as_str) == Some(&server);
     if clusters.is_empty() || !clusters.iter().all(asks) {
-        return Ok(Some("kube-proxy's kubeconfig in the cluster does not lead to the cluster's API server".into()));
+        return Ok(Some("kube-proxy's kubeconfig in the cluster does not point to the cluster's API server".into()));
     }
     let image = planner.manifests.image(Component::KubeProxy).map(|image| image.reference.as_str());
     let daemon_set = add_ons.get("DaemonSet", namespaces::SYSTEM, "kube-proxy");

@@ -33,7 +33,7 @@ fn a_machine_encodes_during_its_hours() {
     let (actions, waiting) = reconcile(&World { machines: closed, ..at_day.clone() });
     assert_eq!(
         (actions, waiting[&film.id].as_str()),
-        (vec![], "waiting: machines that encode do so only during their hours: applejack 22:00-07:00, rarity 23:00-06:00")
+        (vec![], "waiting: every machine that can encode is outside its hours: applejack 22:00-07:00, rarity 23:00-06:00")
     );
     // Its hours have begun, or ended, since a Job began to wait; one that runs is finished.
     let job = job(&film, Task::Encode, 0);

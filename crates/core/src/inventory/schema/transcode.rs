@@ -177,7 +177,7 @@ pub static ENCODE: Section = Section {
             kind: Kind::Filled(&Kind::Set(&Kind::Word("an encoder", ENCODERS))),
             required: false,
             default: "all",
-            doc: "The HandBrake encoders that this machine may use, in any bit depth. hostler's own preset uses x264, and x265 for HDR.",
+            doc: "The HandBrake encoders that this machine may use, at any bit depth. hostler's own preset uses x264, and x265 for HDR.",
             example: "[x264]",
         },
     ],

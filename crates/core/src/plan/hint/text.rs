@@ -13,7 +13,7 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::LetItEnd => f.write_str(
-                "wait until that step finishes, then run this command again; the step finishes even if its run was interrupted",
+                "wait until that step finishes, then run this command again; it finishes even if the run that started it was interrupted",
             ),
             Hint::WriteRole(machine) => write!(f, "add `role: control-plane` to {machine} in the inventory"),
             Hint::MoveRole { to, from } => {
@@ -49,7 +49,7 @@ impl fmt::Display for Hint {
             Hint::FinishWipe(Command::Rebuild { machine, .. }) => write!(
                 f,
                 "run `hostler rebuild {machine}` to finish the wipe and join the machine again, or `hostler remove {machine}` to finish \
-                 the wipe and leave it out"
+                 the wipe without joining it again"
             ),
             Hint::FinishWipe(restore) => {
                 write!(f, "run {restore} to finish the wipe and restore the cluster, or `hostler reset` to wipe all machines")
@@ -397,8 +397,7 @@ impl fmt::Display for Hint {
             }
             Hint::FixPodNetwork { machine, fault: Fault::Silent { nodes } } => write!(
                 f,
-                "`nft list ruleset` on {machine} and {} shows what a firewall blocks: open UDP port {TUNNEL_PORT} and allow ping between \
-                 them",
+                "allow ping and UDP port {TUNNEL_PORT} between {machine} and {}, if a firewall blocks them: `nft list ruleset` shows its rules",
                 and(nodes)
             ),
             Hint::ReplaceDisk { machine, disk, rebuild: rebuild @ Command::Restore(_) } => write!(

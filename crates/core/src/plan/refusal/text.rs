@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::{Unchangeable, Why};
 use crate::inventory::Role;
-use crate::plan::vip::Holder;
 use crate::protocol::path;
 use crate::words::{and, are};
 
@@ -53,13 +52,8 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB is free for /var/lib, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
-            Why::VipTaken { vip, by: Holder::Own } => {
-                write!(f, "the machine already has the VIP {vip}, but not from hostler, so the VIP could not move to another control plane")
-            }
-            Why::VipTaken { vip, by: Holder::Other(mac) } if mac.is_empty() => write!(f, "another device answers at the VIP {vip}"),
-            Why::VipTaken { vip, by: Holder::Other(mac) } => {
-                write!(f, "another device, with the MAC address {mac}, answers at the VIP {vip}")
-            }
+            Why::VipTaken { vip, by } if by.is_empty() => write!(f, "another device answers at the VIP {vip}"),
+            Why::VipTaken { vip, by } => write!(f, "another device, with the MAC address {by}, answers at the VIP {vip}"),
             Why::CgroupV1 { version } => {
                 write!(f, "the machine uses cgroup v1, on which kubelet {version} does not start")
             }
@@ -78,7 +72,7 @@ impl fmt::Display for Why {
             Why::OtherCluster { server: Some(server) } => write!(f, "the machine belongs to another cluster ({server})"),
             Why::OtherCluster { server: None } => f.write_str("the machine belongs to another cluster, whose API server is unknown"),
             Why::RoleChanged { is: Role::ControlPlane } => {
-                f.write_str("the machine is a control plane, but the inventory says `role: worker`")
+                f.write_str("the machine is a control plane node, but the inventory says `role: worker`")
             }
             Why::RoleChanged { is: Role::Worker } => f.write_str("the machine is a worker, but the inventory says `role: control-plane`"),
             Why::NamespaceEnding { namespace, remains } => {

@@ -15,7 +15,7 @@ pub const SCHEDULER: &[&str] = &["scheduler", "extraArgs"];
 pub const ETCD: &[&str] = &["etcd", "local", "extraArgs"];
 pub const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
 
-const DATA: &str = "etcd's data must be in the folder that kubeadm mounts, or a restart of etcd's pod would lose the data";
+const DATA: &str = "etcd's data must be in the folder that kubeadm mounts into etcd's pod; otherwise, restarting the pod loses the data";
 const MEMBERS: &str = "hostler identifies etcd members by name and peer URL, and reaches them on port 2379";
 const FILES: &str = "hostler copies, repairs and restores the files that kubeadm names";
 pub const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
@@ -218,7 +218,7 @@ pub const RELIED: &[Relied] = &[
         CLUSTER,
         API,
         "authentication-config",
-        "hostler can't check whether such a file lets joining machines and kubelet's probes in",
+        "hostler can't check whether such a file accepts requests from joining machines and kubelet's probes",
         "the flags `oidc-...`",
     ),
     list(API, "authorization-mode", &["Node", "RBAC"], &["AlwaysAllow", "AlwaysDeny"], ROLES),
