@@ -189,7 +189,7 @@ mod tests {
         for (text, why) in [
             ("\u{1b}[2J".to_owned(), "is not text"),
             ("machines: {}\n".to_owned(), "the cluster's inventory"),
-            (format!("cluster: {{endpoint: other.example}}\n{TEXT}"), "for another cluster"),
+            (format!("cluster: {{endpoint: other.example}}\n{TEXT}"), "belongs to another cluster"),
         ] {
             let said = adopted(&control_plane(Some(&text))).unwrap_err();
             assert!(said.contains(why), "{said}");

@@ -47,7 +47,7 @@ fn an_error_has_its_place_and_a_way_out() {
         let error = wrong(from, to);
         assert!(error.contains(said), "{to}: {error}");
     }
-    for (text, said) in [("", "the file is empty"), ("[]", "the pins file must contain a mapping"), ("a: [", "never closed")] {
+    for (text, said) in [("", "the file is empty"), ("[]", "the pins file must be a mapping"), ("a: [", "never closed")] {
         let error = parse(text, "pins.yaml").expect_err(text).to_string();
         assert!(error.contains(said) && !error.contains("machine"), "{error}");
     }
