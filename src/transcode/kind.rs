@@ -219,7 +219,7 @@ fn is_said(behind: &str) -> bool {
     })
 }
 
-/// What follows the film's name in that of a file beside it, without its extension; whatever the case, as file servers have it.
+/// What follows the film's name in that of a file beside it, or nothing where it is that name; whatever the case, as file servers have it.
 fn behind<'a>(own: &'a str, stem: &str) -> Option<&'a str> {
     let (start, behind) = own.split_at_checked(stem.len())?;
     (start.eq_ignore_ascii_case(stem) && (behind.is_empty() || behind.starts_with(['.', '-', '_']))).then_some(behind)
@@ -227,8 +227,7 @@ fn behind<'a>(own: &'a str, stem: &str) -> Option<&'a str> {
 
 /// What follows the film's name in that of a file beside it: `.en.srt`.
 pub fn rest<'a>(name: &'a str, stem: &str) -> Option<&'a str> {
-    let (start, rest) = name.split_at_checked(stem.len())?;
-    (start.eq_ignore_ascii_case(stem) && rest.starts_with(['.', '-', '_'])).then_some(rest)
+    behind(name, stem).filter(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]
