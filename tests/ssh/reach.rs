@@ -91,7 +91,7 @@ async fn silence_is_waited_out() {
     let begun = Instant::now();
     let error = refused(&at(&sshd, "127.0.0.1", address.port()), &access).await;
     assert_eq!(error.to_string(), format!("rainbowdash: no answer from 127.0.0.1:{} within 1 s", address.port()));
-    assert!(error.hint().starts_with("check that rainbowdash is on"), "{}", error.hint());
+    assert!(error.hint().starts_with("check that rainbowdash is powered on"), "{}", error.hint());
     assert!(error.is_retryable());
     // One that accepts and says nothing.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
