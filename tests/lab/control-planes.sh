@@ -58,17 +58,13 @@ members twilightsparkle 3
 empty
 
 row "the machine that holds the address is cut: the API answers again within 10 seconds"
-poll gap "https://$vip:6443/livez" &
-poller=$!
+poll "https://$vip:6443/livez"
 before=$(holder)
 "$hostler" lab cut "$before" > "$work/out" 2>&1
 limit=$(($(date +%s) + 30))
 until [ -n "$(holder)" ]; do [ "$(date +%s)" -lt "$limit" ]; done
 kubectl get nodes > /dev/null
-touch "$work/stop"
-wait "$poller"
-printf '          %s s without an answer\n' "$(cat "$work/gap")"
-awk "BEGIN { exit !($(cat "$work/gap") < 10) }"
+answered 10
 
 row "a dead control plane does not block the others"
 on fluttershy sysctl -qw net.ipv4.ip_forward=0

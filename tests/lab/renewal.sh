@@ -23,14 +23,10 @@ on twilightsparkle "$short"
 run 1 status -i "$inventory"
 grep -Eq "expires in (29|30) days" "$work/out"
 says 'hostler up'
-poll renewal https://10.77.0.11:6443/livez &
-poller=$!
+poll https://10.77.0.11:6443/livez
 up
 says "certificates expire soon, the first"
-touch "$work/stop"
-wait "$poller"
-printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"
-awk "BEGIN { exit !($(cat "$work/renewal") < 3) }"
+answered 3
 run 0 status -i "$inventory"
 says "in 364 days"
 empty
@@ -39,14 +35,9 @@ renewal() { on twilightsparkle 'systemctl start hostler-renewal && journalctl -u
 row "the machine renews them by itself, and the API is never away"
 on twilightsparkle "$short"
 run 1 status -i "$inventory"
-rm "$work/stop"
-poll renewal https://10.77.0.11:6443/livez &
-poller=$!
+poll https://10.77.0.11:6443/livez
 renewal | grep '^renewed .*apiserver'
-touch "$work/stop"
-wait "$poller"
-printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"
-awk "BEGIN { exit !($(cat "$work/renewal") < 3) }"
+answered 3
 run 0 status -i "$inventory"
 says "in 364 days"
 renewal | grep 'nothing to renew: '

@@ -121,18 +121,27 @@ untouched() {
         }
     done
 }
-# poll GAP URL: asks there until $work/stop appears, and leaves the longest time without an answer in $work/GAP, in seconds.
+# poll URL: asks there from now on, until `answered`.
 poll() {
+    rm -f "$work/stop"
     # shellcheck disable=SC2016 # that shell's own
     "$hostler" lab exec -- bash -c '
         last=$EPOCHREALTIME gap=0
         while [ -d "$1" ] && [ ! -e "$1/stop" ]; do
-            if curl --silent --fail --insecure --max-time 1 --output /dev/null "$3"; then
+            if curl --silent --fail --insecure --max-time 1 --output /dev/null "$2"; then
                 gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }")
                 last=$EPOCHREALTIME
             fi
         done
-        echo "$gap" > "$1/$2"' bash "$work" "$1" "$2"
+        echo "$gap" > "$1/gap"' bash "$work" "$1" &
+    poller=$!
+}
+# answered SECONDS: what `poll` asked was never that long without an answer.
+answered() {
+    touch "$work/stop"
+    wait "$poller"
+    printf '          %s s without an answer, at most\n' "$(cat "$work/gap")"
+    awk "BEGIN { exit !($(cat "$work/gap") < $1) }" || { echo "that is $1 s or more" >&2; return 1; }
 }
 # within SECONDS COMMAND...: it takes no longer.
 within() {

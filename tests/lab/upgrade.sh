@@ -43,8 +43,7 @@ web rainbowdash 2 1 10
 kubectl cordon fluttershy > /dev/null
 
 row "killed while the control plane is upgraded: up leaves it alone and names the verb, and its script ends by itself"
-poll api https://10.77.0.11:6443/livez &
-poller=$!
+poll https://10.77.0.11:6443/livez
 begin upgrade -i "$inventory" --to "$to" --yes
 comes_to_say "kubeadm upgrade"
 wait_for 120 "kubeadm to begin" on twilightsparkle test -e /etc/hostler/applied/upgrade-begun
@@ -55,9 +54,8 @@ says "twilightsparkle"
 
 row "the same command goes on"
 run 0 upgrade -i "$inventory" --to "$to" --yes
-touch "$work/stop"
-wait "$poller"
-printf '          %s s without the API, at most\n' "$(cat "$work/api")"
+# A control plane by itself is away while its programs are exchanged; docs/performance.md has how long.
+answered 180
 kubelets "$to"
 ready 2
 [ "$(kubectl get node fluttershy -o "'jsonpath={.spec.unschedulable}'")" = true ]
