@@ -95,9 +95,14 @@ about_etcd() {
 {% if requests %}
 # Of the API server's metrics, requests for what a later version does not serve: `requested GROUP/VERSION RESOURCE RELEASE`.
 about_requests() {
-    kubectl {{ kubectl.own }} --request-timeout 5s get --raw /metrics 2> /dev/null |
-        sed -n 's/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | head -n 20 |
-        while read -r api resource release; do say requested "${api#/}" "$resource" "$release"; done
+    { kubectl {{ kubectl.own }} --request-timeout 5s get --raw /metrics 2> /dev/null || echo unread; } |
+        sed -n 's/^unread$/& & &/p; s/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | sed -n 1,20p |
+        while read -r api resource release; do
+            case $api in
+            unread) say requests-unread ;;
+            *) say requested "${api#/}" "$resource" "$release" ;;
+            esac
+        done
 }
 {% endif %}
 
@@ -154,7 +159,7 @@ about_cluster() {
         cat
     } | awk -F '\t' '
         { print }
-        $1 == "api-version" && !/gitVersion/ || ($1 == "api-nodes" || $1 == "api-system") && !/"items"/ || $1 == "etcd-list" && !/"members"/ { down = 1 }
+        $1 == "api-version" && !/gitVersion/ || ($1 == "api-nodes" || $1 == "api-system" || $1 == "api-flannel") && !/"items"/ || $1 == "etcd-list" && !/"members"/ { down = 1 }
         ($1 == "api-system" || $1 == "api-flannel") && /"(numberUnavailable|unavailableReplicas)": *[1-9]/ { missing = 2 }
         END { exit down ? 1 : missing + 0 }' || case $? in
         1) about_silence ;;

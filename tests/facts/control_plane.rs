@@ -139,7 +139,7 @@ fn whichever_answer_is_missing_etcd_is_asked_for_its_words() {
         machine.program("/opt/hostler/current/bin/etcdctl", &format!("echo '{list}'"));
         machine.facts()
     };
-    for fails in ["*version", "*nodes", "*kube-system*", "member list"] {
+    for fails in ["*version", "*nodes", "*kube-system*", "*kube-flannel*", "member list"] {
         let facts = asked(fails);
         assert_eq!(facts.kubernetes.last_words.get("etcd").map(String::as_str), Some("discovery failed: walpb: crc mismatch"), "{fails}");
         // The API server is what speaks for the cluster.
@@ -238,6 +238,10 @@ fn what_clients_ask_for_that_a_later_version_does_not_serve_is_told() {
     machine.program("/opt/hostler/current/bin/kubectl", &script);
     let told: Vec<String> = machine.output().lines().filter(|line| line.starts_with("requested\t")).map(str::to_owned).collect();
     assert_eq!(told, ["requested\tpolicy/v1beta1\tpodsecuritypolicies\t1.25", "requested\tv1\tcomponentstatuses\t1.40"]);
+    assert!(!machine.output().contains("requests-unread"));
+    // None that are known are not none.
+    machine.program("/opt/hostler/current/bin/kubectl", "echo 'Error from server (Forbidden)' >&2; exit 1");
+    assert!(machine.output().lines().any(|line| line == "requests-unread"));
     for (api, resource, removed) in
         [("a b/v1", "x", "1.2"), ("g/v1", "", "1.2"), ("g/v1", "x", "1"), ("g/v1", "x", "1.x"), ("g/v1\u{1b}", "x", "1.2")]
     {

@@ -231,6 +231,7 @@ fn spoil(facts: &mut Facts) {
             cluster_name,
             add_ons,
             requested,
+            requests_unread: _,
             kubelet_requests,
             verifies_kubelets: _,
         } = cluster;

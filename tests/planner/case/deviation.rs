@@ -296,6 +296,7 @@ pub(super) struct ClusterDeviation {
     pods: BTreeMap<String, String>,
     /// APIs that clients use, `GROUP/VERSION RESOURCE`, and the release that does not serve them any more.
     requested: BTreeMap<String, String>,
+    requests_unread: bool,
     /// Versions of kubelets.
     kubelets: BTreeMap<String, String>,
     /// What members of etcd say is wrong with them.
@@ -569,6 +570,7 @@ impl ClusterDeviation {
         for (name, version) in &self.kubelets {
             cluster.nodes.get_mut(name).unwrap_or_else(|| panic!("there is no node {name}")).version.clone_from(version);
         }
+        cluster.requests_unread = self.requests_unread;
         for (api, removed) in &self.requested {
             let (api, resource) = api.split_once(' ').expect("GROUP/VERSION RESOURCE");
             cluster.requested.extend(RequestedApi::parse(api, resource, removed));

@@ -35,6 +35,7 @@ pub(super) struct Answers<'a> {
     pub members: &'a str,
     pub health: &'a str,
     pub requested: BTreeSet<RequestedApi>,
+    pub requests_unread: bool,
     /// Requests for serving certificates; empty: not asked for.
     pub kubelet_requests: &'a str,
 }
@@ -48,12 +49,16 @@ impl Answers<'_> {
         let version = three_numbers(&version.git_version)
             .ok_or("the API server does not report a valid Kubernetes version, such as 1.36.3")?
             .to_owned();
-        let nodes: List<Node> = read(self.nodes)?;
+        let nodes: List<Node> = listed(self.nodes, "the nodes")?;
         if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
             return Err("the API server lists a node whose name is not valid".to_owned());
         }
-        let system: List<Value> = read(self.system)?;
-        let flannel: List<Value> = read(self.flannel).unwrap_or_default();
+        let system: List<Value> = listed(self.system, "the objects in kube-system")?;
+        // Not always asked for. Where it was, no answer is not an empty namespace.
+        let flannel: List<Value> = match self.flannel {
+            "" => List::default(),
+            answer => listed(answer, "the objects in kube-flannel")?,
+        };
         let films: Option<List<Value>> = read(self.films).ok();
         let has_films = films.is_some();
         let inside = system.objects().into_iter().chain(flannel.items).chain(films.unwrap_or_default().items);
@@ -78,6 +83,7 @@ impl Answers<'_> {
             record,
             add_ons,
             requested: self.requested.clone(),
+            requests_unread: self.requests_unread,
             kubelet_requests: read::<List<Value>>(self.kubelet_requests)
                 .map_or_else(|_| Vec::new(), |list| list.items.iter().filter_map(KubeletRequest::parse).collect()),
             verifies_kubelets: verifies_kubelets(&configuration.api_server),
@@ -146,6 +152,11 @@ fn is_peer(url: &str) -> bool {
 
 /// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
 /// an error message.
+/// A list of an API server that answers: `what` it is missing, in what hostler says of it.
+fn listed<T: DeserializeOwned>(answer: &str, what: &str) -> Result<List<T>, String> {
+    read(answer).map_err(|said| format!("no list of {what}: {said}"))
+}
+
 fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
     let mut rest = answer;
     while let Some(start) = rest.find(['{', '[']) {

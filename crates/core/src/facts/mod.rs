@@ -428,6 +428,8 @@ pub struct ClusterFacts {
     pub add_ons: AddOns,
     /// What clients have asked this API server for since it started, though a later version does not serve it. Not always gathered.
     pub requested: BTreeSet<RequestedApi>,
+    /// Whether `requested` was to be gathered, but the API server's metrics could not be read.
+    pub requests_unread: bool,
     /// Requests of kubelets for serving certificates that nobody has decided about. Not always gathered.
     pub kubelet_requests: Vec<KubeletRequest>,
     /// Whether API servers verify the certificates that kubelets present, as the ClusterConfiguration that kubeadm stored says.

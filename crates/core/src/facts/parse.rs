@@ -263,6 +263,7 @@ impl<'a> Reader<'a> {
             "api-cluster" => self.answers.cluster = fields.rest(line),
             "api-events" => self.answers.events = fields.rest(line),
             "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),
+            "requests-unread" => self.answers.requests_unread = true,
             "api-kubelet-requests" => self.answers.kubelet_requests = fields.rest(line),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),

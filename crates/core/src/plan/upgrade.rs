@@ -189,6 +189,14 @@ fn look(planner: &mut Planner) {
 /// told, too: nothing is refused for it.
 fn removed_apis(planner: &mut Planner, to: &str) {
     let Some([major, minor, _]) = numbers(to) else { return };
+    if let Some(api_via) = planner.trusted.answering().find(|api_via| api_via.cluster.requests_unread) {
+        let text = format!(
+            "the metrics of the API server on {} can't be read, so it is unknown whether clients use APIs that Kubernetes {major}.{minor} \
+             does not serve",
+            api_via.machine
+        );
+        planner.warn(None, text);
+    }
     let requested: BTreeSet<&RequestedApi> = planner.trusted.answering().flat_map(|api_via| &api_via.cluster.requested).collect();
     for RequestedApi { api, resource, removed } in requested.into_iter().filter(|requested| requested.removed <= [major, minor]) {
         let text = format!(
