@@ -98,7 +98,9 @@ fn users(disk: &str, folder: &Path) -> Result<Vec<String>> {
         }
     }
     let mounts = fs::read_to_string("/proc/mounts").context("mounted file systems can't be listed")?;
-    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    // A kernel without swap has no such file.
+    let swaps =
+        if Path::new("/proc/swaps").exists() { fs::read_to_string("/proc/swaps").context("swap can't be listed")? } else { String::new() };
     let mut users = Vec::new();
     for part in parts {
         for holder in fs::read_dir(part.join("holders")).into_iter().flatten().flatten() {
@@ -127,7 +129,7 @@ fn ends(device: &str) -> Result<(Vec<u8>, Vec<u8>)> {
 
 fn content(disk: &str) -> Result<Content> {
     let (head, tail) = ends(&format!("/dev/{disk}"))?;
-    let known = table::read(disk);
+    let known = table::read(disk)?;
     let entries: Vec<(String, u64, u32)> = match &known {
         Some(partitions) => partitions.iter().map(|(number, part)| (part.name.clone(), part.size, *number)).collect(),
         None => kernel_partitions(disk),

@@ -57,11 +57,16 @@ fn sector(disk: &str) -> LogicalBlockSize {
     if text.trim() == "4096" { LogicalBlockSize::Lb4096 } else { LogicalBlockSize::Lb512 }
 }
 
-/// The partitions that are in use, by their numbers.
-fn used(disk: &str) -> Option<BTreeMap<u32, Partition>> {
-    let mut partitions = tables::partitions(&mut File::open(format!("/dev/{disk}")).ok()?, sector(disk))?;
-    partitions.retain(|_, part| part.is_used());
-    Some(partitions)
+/// The partitions that are in use, by their numbers; `None`: the disk has no GPT. A disk that can't be read is an error, never one without
+/// partitions: among them is the one to keep.
+fn used(disk: &str) -> Result<Option<BTreeMap<u32, Partition>>> {
+    let path = format!("/dev/{disk}");
+    let mut file = File::open(&path).with_context(|| format!("{path} can't be opened"))?;
+    let mut partitions = tables::partitions(&mut file, sector(disk)).with_context(|| format!("{path} can't be read"))?;
+    if let Some(partitions) = &mut partitions {
+        partitions.retain(|_, part| part.is_used());
+    }
+    Ok(partitions)
 }
 
 /// The device of the system's partition.
@@ -70,16 +75,19 @@ pub fn system_device(disk: &str) -> String {
 }
 
 /// The partitions of a disk that has a GPT.
-pub fn read(disk: &str) -> Option<BTreeMap<u32, Entry>> {
+///
+/// # Errors
+/// The disk can't be read.
+pub fn read(disk: &str) -> Result<Option<BTreeMap<u32, Entry>>> {
     let bytes = u64::from(sector(disk));
     let entry = |part: Partition| Entry { size: extent(&part, bytes).size, name: part.name };
-    Some(used(disk)?.into_iter().map(|(number, part)| (number, entry(part))).collect())
+    Ok(used(disk)?.map(|partitions| partitions.into_iter().map(|(number, part)| (number, entry(part))).collect()))
 }
 
-/// The number of the partition with this GUID.
+/// The number of the partition with this GUID; `None` also where the disk can't be read, such as a card reader without a card.
 pub fn partition_number(disk: &str, guid: &str) -> Option<u32> {
     let guid: Uuid = guid.parse().ok()?;
-    used(disk)?.iter().find(|(_, part)| part.part_guid == guid).map(|(number, _)| *number)
+    used(disk).ok()??.iter().find(|(_, part)| part.part_guid == guid).map(|(number, _)| *number)
 }
 
 fn extent(part: &Partition, sector: u64) -> Extent {
@@ -105,7 +113,7 @@ fn entry(name: &str, of: Extent, kind: Type, guid: Uuid, sector: u64) -> Partiti
 pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     let name = &disk.name;
     let sector = u64::from(self::sector(name));
-    let mut kept = used(name).unwrap_or_default().into_values().filter(|part| part.name == DATA);
+    let mut kept = used(name)?.unwrap_or_default().into_values().filter(|part| part.name == DATA);
     let data = kept.next();
     if kept.next().is_some() {
         bail!("{name} has more than one partition named `{DATA}`: rename all but the one to keep");
@@ -153,7 +161,7 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
 /// Names the system's partition after the order that installed it, and the data partition as one to keep: from now on this disk may be started
 /// from. Only names change, so the kernel need not read the table again.
 pub fn finish(disk: &Disk, order: &str) -> Result<()> {
-    let mut table = used(&disk.name).context("the new partition table can't be read")?;
+    let mut table = used(&disk.name)?.context("the new partition table can't be read")?;
     let Some(system) = table.get_mut(&SYSTEM_NUMBER) else { bail!("the new partition table has no partition for the system") };
     system.name = installed_name(order);
     if let Some(data) = table.get_mut(&DATA_NUMBER) {

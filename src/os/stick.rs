@@ -97,7 +97,7 @@ async fn fill(stick: &Path, size: u64, files: &[(PathBuf, String)]) -> Result<()
 /// hostler wrote must still be there, too. Of what can't be read nobody knows.
 pub fn is_stick(file: &Path) -> bool {
     let Ok(mut file) = user_file::seekable(file) else { return false };
-    let start = tables::partitions(&mut file, LogicalBlockSize::Lb512).and_then(|table| match table.get(&1) {
+    let start = tables::partitions(&mut file, LogicalBlockSize::Lb512).ok().flatten().and_then(|table| match table.get(&1) {
         Some(partition) if table.len() == 1 && partition.name == NAME => partition.first_lba.checked_mul(SECTOR),
         _ => None,
     });

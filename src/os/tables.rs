@@ -14,6 +14,8 @@ use gpt::partition::Partition;
 
 /// Bytes at the beginning of a disk, and at its end, that have a table in them.
 const EDGE: u64 = 1 << 16;
+/// Of the error about a disk that two tables leave no room on.
+const TOO_SMALL: io::ErrorKind = io::ErrorKind::InvalidInput;
 /// Of a header (UEFI 2.10, 5.3.2).
 const SIGNATURE: &[u8] = b"EFI PART";
 /// Bytes of an entry; the specification allows more, and nothing makes such tables.
@@ -21,19 +23,28 @@ const ENTRY: u32 = 128;
 /// More entries than any table has.
 const MOST_ENTRIES: u32 = 1024;
 
-/// The partitions by their numbers. `None`: there is no table that can be read.
-pub fn partitions<D: Read + Write + Seek + Debug>(device: &mut D, sector: LogicalBlockSize) -> Option<BTreeMap<u32, Partition>> {
+/// The partitions by their numbers. `None`: there is no table, or one that says nothing.
+///
+/// # Errors
+/// The device can't be read: then nobody knows whether there is a table.
+pub fn partitions<D: Read + Write + Seek + Debug>(
+    device: &mut D,
+    sector: LogicalBlockSize,
+) -> io::Result<Option<BTreeMap<u32, Partition>>> {
     let config = || GptConfig::new().writable(false).logical_block_size(sector);
-    let mut edges = Edges::read(device).ok()?;
+    let mut edges = match Edges::read(device) {
+        Err(error) if error.kind() == TOO_SMALL => return Ok(None),
+        edges => edges?,
+    };
     if !edges.are_usual(sector) || edges.have_another_table() {
-        return None;
+        return Ok(None);
     }
     if let Ok(table) = config().open_from_device(&mut *device) {
-        return Some(table.partitions().clone());
+        return Ok(Some(table.partitions().clone()));
     }
     // The one at the beginning may have been written halfway.
     edges.head.fill(0);
-    Some(config().open_from_device(edges).ok()?.partitions().clone())
+    Ok(config().open_from_device(edges).ok().map(|table| table.partitions().clone()))
 }
 
 /// Writes both tables.
@@ -91,7 +102,7 @@ impl Edges {
     fn read<D: Read + Seek>(device: &mut D) -> io::Result<Edges> {
         let size = device.seek(SeekFrom::End(0))?;
         if size < 2 * EDGE {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the disk is too small for partitions"));
+            return Err(io::Error::new(TOO_SMALL, "the disk is too small for partitions"));
         }
         let mut piece = |from| {
             let mut bytes = vec![0; 1 << 16];
@@ -185,6 +196,47 @@ mod tests {
         }
     }
 
+    fn none(disk: &mut [u8]) -> bool {
+        matches!(partitions(&mut Cursor::new(disk), LogicalBlockSize::Lb512), Ok(None))
+    }
+
+    /// A disk of which one edge can't be read.
+    #[derive(Debug)]
+    struct Faulty {
+        disk: Cursor<Vec<u8>>,
+        from: u64,
+    }
+
+    impl Read for Faulty {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            if self.disk.position() >= self.from { Err(io::Error::from_raw_os_error(5)) } else { self.disk.read(bytes) }
+        }
+    }
+
+    impl Write for Faulty {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.disk.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Faulty {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.disk.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_read_is_not_one_without_partitions() {
+        for from in [0, SIZE as u64 / 2] {
+            let mut device = Faulty { disk: Cursor::new(vec![0; SIZE]), from };
+            assert_eq!(partitions(&mut device, LogicalBlockSize::Lb512).unwrap_err().raw_os_error(), Some(5));
+        }
+    }
+
     /// Sectors are written in any order until the disk is told to wait for them, and a power failure ends it anywhere.
     #[test]
     fn a_data_partition_is_found_whenever_the_power_fails() {
@@ -203,7 +255,7 @@ mod tests {
                     let mut cut = disk.clone();
                     parts[..number].iter().for_each(|before| apply(&mut cut, before));
                     apply(&mut cut, part.iter().enumerate().filter(|(at, _)| subset >> at & 1 == 1).map(|(_, change)| change));
-                    let found = partitions(&mut Cursor::new(&mut cut[..]), sector);
+                    let found = partitions(&mut Cursor::new(&mut cut[..]), sector).expect("it can be read");
                     let kept = found.is_some_and(|found| found.values().any(|it| *it == data));
                     assert!(kept, "part {number} of the write, sectors {subset:b}");
                     states += 1;
@@ -219,14 +271,14 @@ mod tests {
         let sector = LogicalBlockSize::Lb512;
         let mut disk = vec![0; SIZE];
         changes(&mut Cursor::new(&mut disk[..]), sector, BTreeMap::new()).unwrap().iter().for_each(|part| apply(&mut disk, part));
-        assert_eq!(partitions(&mut Cursor::new(&mut disk[..]), sector), Some(BTreeMap::new()));
+        assert_eq!(partitions(&mut Cursor::new(&mut disk[..]), sector).ok(), Some(Some(BTreeMap::new())));
         for (at, kind) in [(446 + 4, 0x83), (446 + 16 + 4, 0x0c)] {
             // Whether or not the GPT at the beginning is still there.
             for from in [512, SIZE / 2] {
                 let mut other = disk.clone();
                 other[512..from].fill(0);
                 other[at] = kind;
-                assert!(partitions(&mut Cursor::new(&mut other[..]), sector).is_none(), "{at}");
+                assert!(none(&mut other), "{at}");
             }
         }
     }
@@ -240,9 +292,9 @@ mod tests {
         for (at, number) in [(80, u32::MAX), (84, 256)] {
             let mut hostile = disk.clone();
             hostile[512 + at..][..4].copy_from_slice(&number.to_le_bytes());
-            assert!(partitions(&mut Cursor::new(&mut hostile[..]), sector).is_none());
+            assert!(none(&mut hostile));
         }
-        assert!(partitions(&mut Cursor::new(&mut [0; 512][..]), sector).is_none());
-        assert!(partitions(&mut Cursor::new(&mut vec![0; SIZE][..]), sector).is_none());
+        assert!(none(&mut [0; 512]));
+        assert!(none(&mut vec![0; SIZE]));
     }
 }
