@@ -9,16 +9,15 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hostler_core::bech32;
 use hostler_core::facts::Snapshot;
-use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::quantity::size;
 use hostler_core::template;
 use hostler_core::visible::last_output;
-use hostler_core::words::of_machine;
 use serde_json::json;
 
 use crate::event::Event;
 use crate::execute::Link;
+use crate::execute::ask::{Otherwise, first};
 use crate::inventory_file::InventoryFile;
 use crate::lab::like;
 use crate::report::Reporter;
@@ -41,26 +40,14 @@ pub struct Taken {
 /// No control plane among `links` can take one, or what it sent is none.
 pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineName, Arc<Link>>, file: &std::path::Path) -> Result<Taken> {
     let script = template::render("kubernetes/snapshot.sh", json!({}))? + &template::render("kubernetes/send-snapshot.sh", json!({}))?;
-    let (mut reasons, mut reached) = (Vec::new(), false);
-    for (machine, _) in inventory.control_planes() {
-        let Some(link) = links.get(machine) else { continue };
-        if let Err(error) = link.session().await {
-            reasons.push(of_machine(machine.as_str(), &error.to_string()));
-            continue;
-        }
-        reached = true;
-        match from(link, &script).await {
-            Ok(archive) => {
-                let archive = snapshot::with(&archive, "inventory.yaml", text.as_bytes()).with_context(|| machine.to_string())?;
-                let snapshot = snapshot::parse(file, &archive).with_context(|| machine.to_string())?;
-                return Ok(Taken { by: machine.clone(), archive, snapshot });
-            }
-            Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
-        }
-    }
-    let message = format!("no control plane could take a snapshot:\n{}", reasons.join("\n"));
-    let status = if reached { ExitStatus::Failed } else { ExitStatus::Unreachable };
-    Err(Failure::new(status, message, "run `hostler status` to see whether there is a cluster and what is wrong with it").into())
+    let otherwise = Otherwise {
+        message: "no control plane could take a snapshot",
+        hint: "run `hostler status` to see whether there is a cluster and what is wrong with it",
+    };
+    let (by, archive) = first(inventory, links, otherwise, async |link| from(link, &script).await).await?;
+    let archive = snapshot::with(&archive, "inventory.yaml", text.as_bytes()).with_context(|| by.to_string())?;
+    let snapshot = snapshot::parse(file, &archive).with_context(|| by.to_string())?;
+    Ok(Taken { by, archive, snapshot })
 }
 
 /// Whether snapshots are encrypted to the public keys of the inventory.

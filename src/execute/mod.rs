@@ -16,6 +16,7 @@ use crate::event::{Event, Events};
 use crate::report::Redactor;
 use crate::ssh::Turns;
 
+pub mod ask;
 pub mod gather;
 pub mod identity;
 pub mod link;

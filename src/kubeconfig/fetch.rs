@@ -10,7 +10,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::template;
 use hostler_core::visible::last_output;
-use hostler_core::words::{self, of_machine};
+use hostler_core::words;
 use serde_json::json;
 
 use super::person::{Identity, Person, Request};
@@ -18,6 +18,7 @@ use super::renewal::Due;
 use super::{Access, Reach, put};
 use crate::event::Event;
 use crate::execute::Link;
+use crate::execute::ask::{Otherwise, first};
 use crate::lab;
 use crate::report::Reporter;
 use crate::ssh::{Bounds, Exit};
@@ -39,7 +40,7 @@ pub struct Wanted<'a> {
 /// # Errors
 /// No control plane can be read from, or signs.
 pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, wanted: &Wanted<'_>) -> Result<Access> {
-    let (machine, (ca, identity)) = first(inventory, links, async |link| identity(link, wanted).await).await?;
+    let (machine, (ca, identity)) = first(inventory, links, NOBODY, async |link| identity(link, wanted).await).await?;
     let reach = wanted.server.map_or_else(|| Reach::through(inventory, &machine), |server| Reach::by(inventory, server));
     Ok(Access::new(wanted.name, &ca, identity, reach))
 }
@@ -50,7 +51,7 @@ pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
 /// No control plane answers, or nobody of this name has access.
 pub async fn revoke(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, person: &Person) -> Result<()> {
     let script = template::render("kubernetes/revoke-user.sh", json!({ "user": person.user() }))?;
-    let (_, said) = first(inventory, links, async |link| output(link, &script).await).await?;
+    let (_, said) = first(inventory, links, NOBODY, async |link| output(link, &script).await).await?;
     if said.trim() == "revoked" {
         return Ok(());
     }
@@ -63,29 +64,8 @@ pub async fn revoke(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
     Err(Failure::new(ExitStatus::Usage, format!("`{}` has no access to this cluster", person.as_str()), hint).into())
 }
 
-/// What `ask` gets from the first control plane that answers it.
-async fn first<T>(
-    inventory: &Inventory,
-    links: &BTreeMap<MachineName, Arc<Link>>,
-    ask: impl AsyncFn(&Link) -> Result<T, String>,
-) -> Result<(MachineName, T)> {
-    let (mut reasons, mut reached) = (Vec::new(), false);
-    for (machine, _) in inventory.control_planes() {
-        let Some(link) = links.get(machine) else { continue };
-        if let Err(error) = link.session().await {
-            reasons.push(of_machine(machine.as_str(), &error.to_string()));
-            continue;
-        }
-        reached = true;
-        match ask(link).await {
-            Ok(answer) => return Ok((machine.clone(), answer)),
-            Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
-        }
-    }
-    let message = format!("no control plane answered the request for access:\n{}", reasons.join("\n"));
-    let status = if reached { ExitStatus::Failed } else { ExitStatus::Unreachable };
-    Err(Failure::new(status, message, "`hostler status` shows whether there is a cluster").into())
-}
+const NOBODY: Otherwise =
+    Otherwise { message: "no control plane answered the request for access", hint: "`hostler status` shows whether there is a cluster" };
 
 /// What a control plane says of a person.
 struct Known {
@@ -112,7 +92,7 @@ async fn identity(link: &Link, wanted: &Wanted<'_>) -> Result<(String, Identity)
 /// # Errors
 /// As [`access`].
 pub async fn renewed(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, due: &Due) -> Result<Option<Identity>> {
-    let (_, identity) = first(inventory, links, async |link| again(link, due).await).await?;
+    let (_, identity) = first(inventory, links, NOBODY, async |link| again(link, due).await).await?;
     Ok(identity)
 }
 
