@@ -1,12 +1,14 @@
 //! Cases as data: what a file `tests/plan/NAME.yaml` says, and the world that it means.
 
+mod cluster;
 mod deviation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deviation::{ANOTHER, ClusterDeviation, MachineDeviation, uncertify};
+use cluster::{ClusterDeviation, uncertify};
+use deviation::{ANOTHER, MachineDeviation};
 use hostler_core::action::power::OsPackages;
 use hostler_core::action::reinstall::{Loaders, SentFile};
 use hostler_core::arch::Arch;
