@@ -75,7 +75,9 @@ for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" '[ ! -e 
 
 row "whoever has the credentials of one kubelet gets no certificate for another machine: nobody approves it, and status says so"
 on rainbowdash 'export PATH=/opt/hostler/current/bin:$PATH
-    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /root/forged.key -out /root/forged.csr \
+    # As kubelets write it: in UTF8String, as openssl does it otherwise, it is refused for its form.
+    printf "[req]\ndistinguished_name = dn\nstring_mask = pkix\n[dn]\n" > /root/forged.cnf
+    openssl req -new -config /root/forged.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /root/forged.key -out /root/forged.csr \
         -subj "/O=system:nodes/CN=system:node:rainbowdash" -addext "subjectAltName=DNS:fluttershy,IP:10.77.0.13" 2> /dev/null
     kubectl --kubeconfig /etc/kubernetes/kubelet.conf create -f - << END
 apiVersion: certificates.k8s.io/v1
