@@ -8,9 +8,10 @@ answer() {
     echo
 }
 
+# An API server whose cache can't follow etcd, for which one unreadable object is enough, waits 3 s before it reads from etcd itself.
 api() {
     answer "api-$1" kubectl {{ kubectl.own }} \
-        --request-timeout 3s get --raw "$2"
+        --request-timeout 6s get --raw "$2"
 }
 
 # listed KEY ARGUMENTS...: objects, all of them, or only why not: of half a list, which a busy API server may leave, nobody knows what is missing.
@@ -19,7 +20,7 @@ listed() {
     key=$1
     shift
     set -- kubectl {{ kubectl.own }} \
-        --request-timeout 3s --cache-dir /dev/null get --output json "$@"
+        --request-timeout 6s --cache-dir /dev/null get --output json "$@"
     whole=1
     found=$("$@" 2>&1) || whole=
     case $whole$found in
