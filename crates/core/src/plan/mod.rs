@@ -88,6 +88,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     cluster::plan(&mut planner)?;
     repair::kubelet_servers(&mut planner);
     verify::plan(&mut planner)?;
+    power::remind(&mut planner);
     upgrade::end_left(&mut planner);
     pod_network::plan(&mut planner);
     workload::plan(&mut planner)?;

@@ -19,6 +19,7 @@ use crate::inventory::{MachineName, Role};
 use crate::record::{InProgress, Record};
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
+use crate::words;
 
 const HALF_UPGRADED: &str = "an upgrade of the packages was interrupted";
 
@@ -140,7 +141,7 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Opt
     let machines = to_reboot(&planner, cluster, asked, packages.is_some(), continues);
     for (name, _) in planner.machines().filter(|(name, _)| !machines.contains(name)) {
         if PowerRecord::of(cluster, name).is_some_and(|record| record.change() == PowerChange::Reboot) {
-            planner.warn(Some(name), format!("an earlier reboot was interrupted: {} continues it", Command::Reboot(name.clone())));
+            warn_of_reboot(&mut planner, name);
         }
     }
     refuse_unreachable(&mut planner, &machines);
@@ -212,6 +213,29 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Opt
         forget(&mut planner, api_via, cluster, &machines);
     }
     Ok(planner.finish())
+}
+
+fn warn_of_reboot(planner: &mut Planner, name: &MachineName) {
+    planner.warn(Some(name), format!("an earlier reboot was interrupted: {} continues it", Command::Reboot(name.clone())));
+}
+
+/// Says which nodes another verb has cordoned and left so: `up` does not uncordon them, as that verb has more to do than that.
+pub fn remind(planner: &mut Planner) {
+    let Some(ApiVia { cluster, .. }) = planner.api_via else { return };
+    let cordoned = |name: &MachineName| cluster.nodes.get(name.as_str()).is_some_and(|node| node.cordoned_by_hostler);
+    let mut off = Vec::new();
+    for (name, _) in planner.machines().filter(|(name, _)| cordoned(name)) {
+        match PowerRecord::of(cluster, name).map(|record| record.change()) {
+            Some(PowerChange::Reboot) => warn_of_reboot(planner, name),
+            Some(PowerChange::Shutdown) => off.push(name.as_str()),
+            None => {}
+        }
+    }
+    if !off.is_empty() {
+        let (names, are) = (words::and(&off), words::are(off.len()));
+        let text = format!("{names} {are} still cordoned for a shutdown: {} uncordons what the shutdown cordoned", Command::Start);
+        planner.warn(None, text);
+    }
 }
 
 /// Whether the machine was restarted since that was put on record. One that went down before its packages were upgraded, or in the middle of it,
