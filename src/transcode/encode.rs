@@ -210,14 +210,18 @@ impl<'a> Encoder<'a> {
             Ok(None) => return Ok(Err(self.nothing_in_it(&input))),
             Err(flaw) => return Ok(Err(flaw)),
         };
-        if self.film.original == Original::Wanted
-            && let Some(title) = titles.film().filter(|title| !title.on_disc())
-        {
-            let (part, remarks) = match self.original(&input, stamp, title.clone()).await? {
-                Ok(original) => original,
-                Err(flaw) => return Ok(Err(flaw)),
-            };
-            return Ok(Ok(Ended::Encoded(self.encoded(part, Vec::new(), remarks, true, stamp, start))));
+        if let Some(title) = titles.film().filter(|title| !title.on_disc()) {
+            let wanted = self.film.original == Original::Wanted;
+            // Whoever accepts it has no better copy, and an encoder would spoil this one.
+            let as_it_is = self.film.accepted && self.probe(&input).await?.is_some_and(|probe| probe.only_dolby_vision());
+            if wanted || as_it_is {
+                let (part, mut remarks) = match self.original(&input, stamp, title.clone()).await? {
+                    Ok(original) => original,
+                    Err(flaw) => return Ok(Err(flaw)),
+                };
+                remarks.extend((!wanted).then(|| "the original streams were kept: encoding would lose the Dolby Vision data".to_owned()));
+                return Ok(Ok(Ended::Encoded(self.encoded(part, Vec::new(), remarks, wanted, stamp, start))));
+            }
         }
         let picked = match self.pick(&titles) {
             Ok(picked) => picked,

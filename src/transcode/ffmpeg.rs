@@ -151,9 +151,9 @@ impl Probe {
         Some(picture - file)
     }
 
-    /// Dolby Vision's profile.
-    pub fn dolby_vision(&self) -> Option<u32> {
-        self.picture()?.side_data_list.iter().find_map(|data| data.dv_profile)
+    /// Whether its picture has right colors only in Dolby Vision: profile 5 has no other form of them.
+    pub fn only_dolby_vision(&self) -> bool {
+        self.picture().is_some_and(|picture| picture.side_data_list.iter().any(|data| data.dv_profile == Some(5)))
     }
 
     /// Adds to HandBrake's tracks what it does not know of them.
@@ -246,8 +246,8 @@ pub fn without_font(text: &str) -> String {
     text.split("\n\n").map(plain).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Sound that MKV has a form for.
-const HELD: [&str; 37] = [
+/// Sound that ffmpeg writes into MKV. Of RealAudio it only reads most kinds from there.
+const HELD: [&str; 32] = [
     "aac",
     "ac3",
     "eac3",
@@ -280,14 +280,12 @@ const HELD: [&str; 37] = [
     "wmav2",
     "wmapro",
     "ra_144",
-    "ra_288",
-    "cook",
-    "sipr",
-    "ralf",
-    "atrac3",
 ];
 /// Text that MKV has no form for.
-const TEXTS: [&str; 9] = ["mov_text", "text", "subviewer", "subviewer1", "microdvd", "sami", "mpl2", "stl", "realtext"];
+const TEXTS: [&str; 10] = ["mov_text", "text", "subviewer", "subviewer1", "microdvd", "sami", "mpl2", "stl", "realtext", "eia_608"];
+/// Subtitles that MKV has a form for.
+const SHOWN: [&str; 9] =
+    ["subrip", "srt", "ass", "ssa", "webvtt", "dvd_subtitle", "dvb_subtitle", "hdmv_pgs_subtitle", "hdmv_text_subtitle"];
 
 /// What becomes of a sound track that MKV has no form for; `None`: it is copied.
 fn converted(sound: &Stream) -> Option<&'static str> {
@@ -301,24 +299,42 @@ fn converted(sound: &Stream) -> Option<&'static str> {
 pub fn not_copied(probe: &Probe) -> Vec<String> {
     let sounds = probe.of_kind("audio");
     let converted = sounds.iter().enumerate().filter_map(|(number, sound)| Some((number + 1, sound, converted(sound)?)));
-    converted
-        .map(|(number, sound, to)| {
-            let (from, to) = (sound.codec_name.to_uppercase(), to.to_uppercase());
-            format!("audio track {number} was converted to {to}: MKV files can't contain {from}")
-        })
-        .collect()
+    let converted = converted.map(|(number, sound, to)| {
+        let (from, to) = (sound.codec_name.to_uppercase(), to.to_uppercase());
+        format!("audio track {number} was converted to {to}: MKV files can't contain {from}")
+    });
+    let subtitles = probe.of_kind("subtitle");
+    let left_out = subtitles.iter().enumerate().filter(|(_, stream)| !is_shown(stream));
+    let left_out = left_out.map(|(number, stream)| {
+        format!("subtitle track {} was left out: MKV files can't contain {}", number + 1, stream.codec_name.to_uppercase())
+    });
+    converted.chain(left_out).collect()
+}
+
+/// Whether MKV has a form for a subtitle, or for its text.
+fn is_shown(subtitle: &Stream) -> bool {
+    [&SHOWN[..], &TEXTS[..]].iter().any(|known| known.contains(&subtitle.codec_name.as_str()))
 }
 
 /// Arguments that copy the streams of a film into MKV, with sound and subtitles in another form where MKV has none for theirs.
 pub fn remux(film: &Path, output: &Path, probe: &Probe) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-i"].map(OsString::from).into_iter().collect();
+    // AVI and others have no times of pictures, which MKV needs.
+    let mut arguments: Vec<OsString> =
+        ["-v", "error", "-nostdin", "-y", "-fflags", "+genpts", "-i"].map(OsString::from).into_iter().collect();
     arguments.push(protected(film));
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
-    add(&["-map", "0:v", "-map", "0:a?", "-map", "0:s?", "-map", "0:t?", "-c", "copy", "-default_mode", "passthrough"]);
+    add(&["-map", "0:v", "-map", "0:a?"]);
+    let subtitles: Vec<(usize, &Stream)> =
+        probe.of_kind("subtitle").into_iter().enumerate().filter(|(_, stream)| is_shown(stream)).collect();
+    for (number, _) in &subtitles {
+        add(&["-map", &format!("0:s:{number}")]);
+    }
+    add(&["-map", "0:t?", "-c", "copy", "-default_mode", "passthrough"]);
     for (number, to) in probe.of_kind("audio").iter().enumerate().filter_map(|(number, sound)| Some((number, converted(sound)?))) {
         add(&[&format!("-c:a:{number}"), to]);
     }
-    for (number, _) in probe.of_kind("subtitle").iter().enumerate().filter(|(_, stream)| TEXTS.contains(&stream.codec_name.as_str())) {
+    // By their numbers in the result.
+    for (number, _) in subtitles.iter().enumerate().filter(|(_, (_, stream))| TEXTS.contains(&stream.codec_name.as_str())) {
         add(&[&format!("-c:s:{number}"), "srt"]);
     }
     add(&["-f", "matroska"]);
@@ -381,6 +397,23 @@ mod tests {
         let words = remux(Path::new("in"), Path::new("out"), &probe).join(std::ffi::OsStr::new(" ")).into_string().expect("plain text");
         assert!(words.contains("-c copy") && words.contains("-c:a:1 flac -c:a:2 aac -c:s:0 srt") && !words.contains("-c:a:0"), "{words}");
         assert_eq!(not_copied(&probe)[1], "audio track 3 was converted to AAC: MKV files can't contain AMR_NB");
+    }
+
+    /// As television has it in Europe. A film is not lost for it.
+    #[test]
+    fn subtitles_that_mkv_has_no_form_for_are_left_out() {
+        let stream = |kind: &str, codec: &str| Stream { codec_type: kind.to_owned(), codec_name: codec.to_owned(), ..Stream::default() };
+        let subtitles = ["dvb_teletext", "dvb_subtitle", "mov_text", "xsub"].map(|codec| stream("subtitle", codec));
+        let streams = [stream("video", "h264"), stream("audio", "cook")].into_iter().chain(subtitles).collect();
+        let probe = Probe { streams, ..Probe::default() };
+        let words = remux(Path::new("in"), Path::new("out"), &probe).join(std::ffi::OsStr::new(" ")).into_string().expect("plain text");
+        assert!(words.contains("-map 0:a? -map 0:s:1 -map 0:s:2 -map 0:t?") && words.contains("-c:a:0 aac -c:s:1 srt"), "{words}");
+        let said = not_copied(&probe);
+        assert_eq!(
+            said[1..],
+            ["1 was left out: MKV files can't contain DVB_TELETEXT", "4 was left out: MKV files can't contain XSUB"]
+                .map(|end| format!("subtitle track {end}"))
+        );
     }
 
     #[test]

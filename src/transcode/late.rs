@@ -15,6 +15,8 @@ use super::walk::Watched;
 
 const TOO_LATE: &str = "its film was published before this file came: copy it into the library, or drop the film again with it";
 
+const OF_DISC: &str = "its disc was claimed before this file came: copy it into the library under the film's name";
+
 const ALREADY_THERE: &str = "its film already has a file of this name: give this one another name";
 
 /// What came late.
@@ -30,8 +32,10 @@ pub struct Late {
 pub fn late(inbox: &Inbox, films: &BTreeMap<FilmId, Film>, watched: &Watched) -> Late {
     let mut late = Late::default();
     for path in &watched.beside {
-        let Some(film) = film_of(path, films, &watched.dropped) else { continue };
-        if film.ended() || matches!(film.stage, Stage::Published { .. }) {
+        let Some(film) = film_of(path, films, watched) else { continue };
+        if film.flat && path.starts_with(&film.path) {
+            late.too_late.push((path.clone(), OF_DISC.to_owned()));
+        } else if film.ended() || matches!(film.stage, Stage::Published { .. }) {
             late.too_late.push((path.clone(), TOO_LATE.to_owned()));
         } else if inbox.beside(&film.id).join(place(path)).symlink_metadata().is_ok() {
             late.too_late.push((path.clone(), ALREADY_THERE.to_owned()));
@@ -50,7 +54,8 @@ pub fn place(path: &Path) -> PathBuf {
 }
 
 /// The film that a file belongs to, if that is not in `watch/` any more.
-fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, dropped: &[Dropped]) -> Option<&'a Film> {
+fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, watched: &Watched) -> Option<&'a Film> {
+    let dropped = &watched.dropped;
     let (folder, name) = (path.parent()?, path.file_name()?);
     let of_texts = folder.file_name().is_some_and(kind::is_of_texts);
     let folder = if of_texts { folder.parent()? } else { folder };
@@ -59,16 +64,25 @@ fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, dropped: &[Droppe
         ..Film::dropped(drop.path.clone(), drop.folder.clone(), drop.stamp, Timestamp::UNIX_EPOCH)
     };
     let there: Vec<String> = dropped.iter().filter(|drop| drop.path.parent() == Some(folder)).map(|drop| as_film(drop).stem()).collect();
-    let is_known = |film: &&Film| film.path.parent() == Some(folder) && !matches!(film.stage, Stage::Failing { .. } | Stage::Failed { .. });
-    let known: Vec<&Film> = films.values().filter(is_known).collect();
+    let coming = watched.misplaced.iter().map(|(path, _)| path).filter(|path| path.parent() == Some(folder) && kind::is_coming(path));
+    let coming: Vec<String> =
+        coming.map(|path| path.with_extension("").file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let is_failed = |film: &Film| matches!(film.stage, Stage::Failing { .. } | Stage::Failed { .. });
+    let (failed, known): (Vec<&Film>, Vec<&Film>) =
+        films.values().filter(|film| film.path.parent() == Some(folder)).partition(|film| is_failed(film));
+    // What belongs to these stays for them: one may be tried again, the other is on its way.
+    let of_others: Vec<String> = failed.iter().map(|film| film.stem()).chain(coming.iter().cloned()).collect();
     let has = |stem: &String| {
-        let stems = known.iter().map(|film| film.stem()).chain(there.iter().cloned());
+        let stems = known.iter().map(|film| film.stem()).chain(there.iter().chain(&of_others).cloned());
         let others: Vec<String> = stems.filter(|other| other != stem).collect();
         let beside = Beside { film: stem, others: &others, alone: others.is_empty() && folder.components().count() > 1 };
         if of_texts { beside.has_text(name) } else { beside.has(name) }
     };
     if there.iter().any(has) {
         return None;
+    }
+    if let Some(disc) = films.values().find(|film| film.flat && film.path == folder && !is_failed(film)) {
+        return Some(disc);
     }
     // Of several with that name, the one that can still take it.
     let mut found: Vec<&Film> = known.iter().copied().filter(|film| has(&film.stem())).collect();
@@ -87,8 +101,17 @@ mod tests {
         let stamp = Stamp { size: 1, modified: 1 };
         let film = |path: &str| Film::dropped(path.into(), "Movies".into(), stamp, Timestamp::UNIX_EPOCH);
         let failed = Film { stage: Stage::Failed { reason: String::new(), at: Timestamp::UNIX_EPOCH }, ..film("Movies/Bad.mkv") };
-        let known =
-            [film("Movies/Rocky.mkv"), film("Movies/Rocky.II.mkv"), film("Movies/Up (2009)/Up.mkv"), film("Movies/D/VIDEO_TS"), failed];
+        let failed_in = |path: &str| Film { stage: failed.stage.clone(), ..film(path) };
+        let known = [
+            film("Movies/Rocky.mkv"),
+            film("Movies/Rocky.II.mkv"),
+            film("Movies/Up (2009)/Up.mkv"),
+            film("Movies/D/VIDEO_TS"),
+            film("Movies/Half/One.mkv"),
+            failed_in("Movies/Half/Two.mkv"),
+            Film { flat: true, ..film("Movies/Flat") },
+            failed.clone(),
+        ];
         let films: BTreeMap<FilmId, Film> = known.into_iter().map(|film| (film.id.clone(), film)).collect();
         let of = |path: &str, dropped: &[&str]| {
             let file = inbox.watch().join(path);
@@ -109,11 +132,23 @@ mod tests {
             ("Movies/Bad.srt", ""),
             ("Movies/poster.jpg", ""),
             ("Movies/Other.srt", ""),
+            ("Movies/Half/poster.jpg", ""),
         ] {
             assert_eq!(of(path, &[]), wanted, "{path}");
         }
         assert_eq!(of("Movies/Rocky.III.srt", &["Movies/Rocky.III.mkv"]), "", "its film takes it along");
         assert_eq!(of("Movies/Up (2009)/poster.jpg", &["Movies/Up (2009)/Extra.mkv"]), "", "the folder has two films");
+        // One that is still being downloaded, and one that failed, have their own.
+        let coming = |path: &str| {
+            std::fs::write(inbox.watch().join(path), "text").expect("written");
+            let misplaced = vec![("Movies/Up (2009)/Extra.mkv.part".into(), String::new())];
+            let watched = Watched { misplaced, beside: vec![path.into()], ..Watched::default() };
+            late(&inbox, &films, &watched).files.len()
+        };
+        assert_eq!((coming("Movies/Up (2009)/poster.jpg"), coming("Movies/Up (2009)/Up.en.srt")), (0, 1));
+        let disc = Watched { beside: vec!["Movies/Flat/poster.jpg".into()], ..Watched::default() };
+        let late_of_disc = late(&inbox, &films, &disc);
+        assert!(late_of_disc.files.is_empty() && late_of_disc.too_late[0].1 == OF_DISC, "{late_of_disc:?}");
         // Another file of this name went along before.
         let rocky = films.values().find(|film| film.path == Path::new("Movies/Rocky.mkv")).expect("it is known");
         std::fs::create_dir_all(inbox.beside(&rocky.id)).expect("made");

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use hostler_core::films::settings::Settings;
 use hostler_core::visible::visible;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -242,6 +243,19 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`rename`], and never in the place of what is there.
+///
+/// # Errors
+/// As renameat2(2): something is there, or is put there at this moment.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Not every file system knows this flag.
+        Err(nix::Error::EINVAL | nix::Error::ENOSYS) if to.symlink_metadata().is_err() => std::fs::rename(from, to)?,
+        result => result?,
+    }
+    atomic::sync_folder(to.parent().unwrap_or(Path::new("/")))
+}
+
 /// A path in JSON: text if it is UTF-8, else its bytes, so that every name survives.
 pub mod path_json {
     use super::{Deserialize, OsStrExt, OsString, OsStringExt, Path, PathBuf, Serialize};
@@ -361,6 +375,18 @@ mod tests {
         std::fs::write(folder.path().join(MARKER), "").expect("written");
         inbox.prepare([&"Movies".to_owned()]).expect("mounted");
         assert!(inbox.watch().join("Movies").is_dir());
+    }
+
+    #[test]
+    fn what_is_new_takes_no_others_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, to) = (folder.path().join("new"), folder.path().join("there"));
+        std::fs::write(&from, "new").expect("written");
+        std::fs::write(&to, "there").expect("written");
+        assert_eq!(rename_new(&from, &to).expect_err("something is there").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&to).expect("read"), b"there");
+        std::fs::remove_file(&to).expect("removed");
+        rename_new(&from, &to).expect("the place is free");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use super::film::FilmId;
 use super::from_encoder;
 use super::late::{Late, late};
 use super::layout::{Inbox, read_json, require_marker, space};
-use super::ledger::{Film, Original, Priority, Stage};
-use super::publish::said;
+use super::ledger::{Film, Priority, Stage};
+use super::publish::{awaited, said};
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, GO, PUBLISHED, READY, RENAMED, Stamp, TASK, left_over, plain};
 use super::split::{Done, PLAN, Plan, Work};
@@ -235,11 +235,7 @@ fn ready(inbox: &Inbox, film: &Film) -> io::Result<Option<String>> {
     if film.stage != Stage::Encoded {
         return Ok(None);
     }
-    if film.original == Original::Published {
-        // On NFS a file that was not there stays so for a minute, unless its folder is read.
-        let _ = std::fs::read_dir(inbox.publish(&film.id));
-    }
-    let (ready, allowed): (Option<String>, Option<String>) = (said(inbox, film, READY)?, said(inbox, film, GO)?);
+    let (ready, allowed): (Option<String>, Option<String>) = (awaited(inbox, film, READY)?, said(inbox, film, GO)?);
     Ok(ready.filter(|who| allowed.as_ref() != Some(who)))
 }
 

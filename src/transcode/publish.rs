@@ -23,13 +23,16 @@ use sha2::{Digest, Sha256};
 
 use super::film::FilmId;
 use super::from_encoder;
-use super::kind;
 use super::layout::{self, Inbox, Library, read_json, require_marker, shown, write_json};
 use super::ledger::{Film, Original, Stage};
 use super::name;
 use super::record::{ENCODED, Encoded, GO, InLibrary, PUBLISHED, Part, Published, READY, Said};
 use super::trash;
 use crate::{atomic, user_file};
+
+mod beside;
+
+use beside::beside;
 
 const BLOCK: usize = 1 << 20;
 /// How long the watcher may take to find out whether anyone plays what is to be replaced: it asks again once the film is copied.
@@ -84,90 +87,6 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, reserve: u6
         space: layout::space(&library.root).ok(),
         at: Timestamp::now(),
     })
-}
-
-/// Copies what lay beside the film, under the name that the film got; a remark for each that could not be. That one stays with the original.
-fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, who: &str) -> Result<Vec<String>> {
-    let place = library.root.join(&published.path);
-    let mut remarks = Vec::new();
-    for from in files_beside(&inbox.beside(&film.id), true)? {
-        match one_beside(inbox, film, &from, &place, who) {
-            Ok(remark) => remarks.extend(remark),
-            // The film is waiting for the library, not for this file.
-            Err(error) if is_full(&error) => return Err(error),
-            Err(error) => remarks.push(format!("a file beside the film was not copied, and stays with the original: {error:#}")),
-        }
-    }
-    Ok(remarks)
-}
-
-/// Its files, and those in a folder of subtitles in it.
-fn files_beside(folder: &Path, deep: bool) -> io::Result<Vec<PathBuf>> {
-    let Ok(listed) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
-    let mut files = Vec::new();
-    for entry in listed {
-        let entry = entry?;
-        let name = entry.file_name();
-        if deep && kind::is_of_texts(&name) && entry.file_type()?.is_dir() {
-            files.extend(files_beside(&entry.path(), false)?);
-        } else if !kind::is_index(&name) {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn is_full(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes
-        .any(|cause| matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem))
-}
-
-/// `place`: the film's, in the library.
-fn one_beside(inbox: &Inbox, film: &Film, from: &Path, place: &Path, who: &str) -> Result<Option<String>> {
-    let (Some(folder), Some(stem)) = (place.parent(), place.file_stem()) else { return Ok(None) };
-    let name = from.file_name().unwrap_or_default();
-    let of_texts = from.parent().and_then(Path::file_name).filter(|parent| kind::is_of_texts(parent));
-    let folder = of_texts.map_or_else(|| folder.to_owned(), |texts| folder.join(texts));
-    let mut target = stem.to_owned();
-    let to = match kind::rest(&name.to_string_lossy(), &film.stem()) {
-        Some(rest) => {
-            target.push(rest);
-            folder.join(target)
-        }
-        // Players look for the film's name.
-        None if of_texts.is_none() && kind::is_text(Path::new(name)) => {
-            target.push(".");
-            target.push(name);
-            folder.join(target)
-        }
-        None => folder.join(name),
-    };
-    make_folders(place.parent().unwrap_or(place), &folder)?;
-    let moved = Arc::default();
-    let unread = || format!("{} can't be copied", shown(from));
-    if let Ok(there) = to.symlink_metadata()
-        && hash(&to, &moved).ok() != Some(hash(from, &moved).with_context(unread)?)
-    {
-        if film.earlier.is_none() || !there.is_file() {
-            return Ok(Some(format!("`{}` already existed in the library, and was not replaced", shown(&to))));
-        }
-        // Someone may have changed it there.
-        let kept = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced)
-            .join(of_texts.unwrap_or_default())
-            .join(to.file_name().unwrap_or_default());
-        keep_copy(&to, &kept).with_context(|| format!("{} can't be moved to the trash", shown(&to)))?;
-    }
-    let hidden = folder.join(part_name(&film.id, who));
-    let file = user_file::no_link(from).map_err(anyhow::Error::from);
-    let copied = file.and_then(|file| copied(file, &hidden, &moved)).with_context(unread);
-    let renamed =
-        copied.and_then(|_| layout::rename(&hidden, &to).with_context(|| format!("{} can't be renamed to its final name", shown(&to))));
-    renamed.inspect_err(|_| {
-        let _ = std::fs::remove_file(&hidden);
-    })?;
-    Ok(None)
 }
 
 /// The films that are known, to tell what is in the library.
@@ -262,7 +181,9 @@ impl One<'_> {
                 let name = place.file_name().unwrap_or_default();
                 keep_copy(&place, &entry.join(name)).with_context(|| format!("{} can't be moved to the trash", shown(&place)))?;
             }
-            layout::rename(&hidden, &place).with_context(|| format!("{} can't be renamed to its final name", shown(&place)))?;
+            // Another film, whose name the library takes for the same one, may have come there since.
+            let named = if matches!(there, There::Nothing) { layout::rename_new } else { layout::rename };
+            named(&hidden, &place).with_context(|| format!("{} can't be renamed to its final name", shown(&place)))?;
             let remark = (number > 1).then(|| {
                 format!(
                     "the existing `{}` is a different film, so this one is named `{}`",
@@ -293,9 +214,7 @@ impl One<'_> {
         record(self.inbox, &self.film.id, &Said::of(self.film, who), READY)?;
         let asked = Instant::now();
         loop {
-            // On NFS a file that was not there stays so for a minute, unless its folder is read.
-            std::fs::read_dir(self.inbox.publish(&self.film.id)).context("the watcher's answer can't be read")?;
-            if said::<String>(self.inbox, self.film, GO)?.as_deref() == Some(who) {
+            if awaited::<String>(self.inbox, self.film, GO)?.as_deref() == Some(who) {
                 return Ok(());
             }
             ensure!(asked.elapsed() < ASKS_FOR, "encoded; waiting until it is known that no one plays the original");
@@ -358,6 +277,15 @@ fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
 pub fn said<T: DeserializeOwned>(inbox: &Inbox, film: &Film, name: &str) -> io::Result<Option<T>> {
     let said: Option<Said<T>> = read_json(&inbox.publish(&film.id).join(name))?;
     Ok(said.and_then(|said| said.about(film)))
+}
+
+/// As [`said`], of a word that one waits for. On NFS a file that was not there stays so for a minute, unless its folder is read.
+///
+/// # Errors
+/// The inbox can't be read.
+pub fn awaited<T: DeserializeOwned>(inbox: &Inbox, film: &Film, name: &str) -> io::Result<Option<T>> {
+    let _ = std::fs::read_dir(inbox.publish(&film.id));
+    said(inbox, film, name)
 }
 
 /// Writes what a publisher says: never to the folder of an encoder, which could write that, too.

@@ -7,14 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::kind::{self, Beside};
 use super::layout::{self, Library, require_marker, shown};
 use super::ledger::Film;
 use super::name::is_about_names;
 use super::record::Published;
-use crate::atomic;
 
 /// Where the files of a film are after it was given this name.
 pub fn places(published: &Published, name: &str) -> Vec<PathBuf> {
@@ -116,13 +114,5 @@ fn beside(from: &Path, to: &Path) -> Vec<(PathBuf, PathBuf)> {
 }
 
 fn without_replacing(from: &Path, to: &Path) -> io::Result<()> {
-    if from == to {
-        return Ok(());
-    }
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        // Not every file system knows this flag.
-        Err(nix::Error::EINVAL | nix::Error::ENOSYS) if to.symlink_metadata().is_err() => std::fs::rename(from, to)?,
-        result => result?,
-    }
-    atomic::sync_folder(to.parent().unwrap_or(Path::new("/")))
+    if from == to { Ok(()) } else { layout::rename_new(from, to) }
 }

@@ -293,6 +293,17 @@ fn each_film_of_the_corpus_comes_out_as_written() {
     assert!(wrongs.is_empty(), "{}", wrongs.join("\n"));
 }
 
+/// A film of the corpus, by its file and row.
+pub fn made(file: &str, row: &str) -> Vec<u8> {
+    let groups = groups();
+    let group = &groups[file];
+    let film = group.films.iter().find(|film| film.row == row).expect("a row");
+    let place = tempfile::tempdir().expect("a folder");
+    shell(place.path(), &group.before);
+    shell(place.path(), &film.make);
+    fs::read(with_extension(place.path(), "film.")).expect("read")
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/films")
 }

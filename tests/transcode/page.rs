@@ -127,6 +127,24 @@ fn what_is_in_the_library_is_encoded_again_where_its_original_is_gone() {
     assert_eq!(shares.in_trash(), [first.clone(), first]);
 }
 
+/// A site whose name leads here (DNS rebinding) is the page's own for a browser: it reads nothing, and presses nothing.
+#[test]
+fn a_name_on_the_internet_reaches_nothing() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
+    let (_page, address) = shares.page_with(&["--actions", "open"]);
+    for host in ["Host: evil.example\r\n", "Host: 192.168.1.11.evil.example:30080\r\n", ""] {
+        for request in ["GET /", "GET /api/status", "GET /metrics", "GET /events", "POST /pause"] {
+            let mut stream = TcpStream::connect(&address).expect("connected");
+            let own = "Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\nConnection: close\r\n";
+            write!(stream, "{request} HTTP/1.1\r\n{host}{own}\r\n").expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("Movies"), "{host}{request}: {answer}");
+        }
+    }
+    assert!(!shares.inbox("paused").exists());
+}
+
 /// Looking is free; acting needs the token, where the inventory does not say otherwise.
 #[test]
 fn actions_need_the_token() {

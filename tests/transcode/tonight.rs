@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
+use super::corpus::made;
 use super::films::{Made, disc, probe};
 use super::page::ask_with;
 use super::shares::Shares;
@@ -53,6 +54,24 @@ fn an_original_is_published_at_once_and_replaced_when_nobody_plays_it() {
     let trash = shares.in_trash();
     assert!(trash.len() == 2 && trash.contains(&original) && trash.contains(&first), "{}", trash.len());
     assert_eq!(shares.left_over(), [""; 0]);
+}
+
+/// In no other form are its colors right: whoever accepts it gets its streams.
+#[test]
+fn a_film_in_dolby_vision_alone_is_published_as_it_is_once_it_is_accepted() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
+    shares.drop("Movies/Vision.mp4", made("failed.yaml", "Dolby Vision of profile 5, by its head"));
+    let _watcher = shares.watch();
+    shares.wait("the reason", || shares.reasons().len() == 1 && shares.is_idle());
+    let (reason, film) = shares.reason_of("Vision.mp4");
+    assert!(reason.contains("accept the film to keep it as it is"), "{reason}");
+    let id = film.parent().expect("a folder").file_name().expect("a name").to_str().expect("an id").to_owned();
+    fs::write(shares.inbox("requests").join(format!("accept.{id}")), "").expect("written");
+    let place = shares.in_library("Movies/Vision.mkv");
+    shares.wait("the film", || place.exists() && shares.is_idle());
+    assert!(probe(&place).streams.iter().any(|stream| stream.contains("hevc")), "{:?}", probe(&place).streams);
+    let ledger = fs::read_to_string(shares.inbox("ledger").join(format!("{id}.json"))).expect("a record");
+    assert!(ledger.contains("the original streams were kept"), "{ledger}");
 }
 
 fn probe_of(bytes: &[u8]) -> Vec<String> {

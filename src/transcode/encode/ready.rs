@@ -32,12 +32,11 @@ impl Encoder<'_> {
     ) -> Result<Result<Ready, Flaw>, Stopped> {
         let probe = if source.on_disc() { None } else { self.probe(input).await? };
         if let Some(probe) = &probe {
-            if let Some(profile @ 5) = probe.dolby_vision() {
-                let reason = format!(
-                    "the film is in Dolby Vision profile {profile}: encoding would lose the Dolby Vision data, and its colors \
-                        would be wrong; use a copy in HDR10 or SDR"
-                );
-                return Ok(Err(Flaw::permanent(reason)));
+            if probe.only_dolby_vision() {
+                return Ok(Err(Flaw::permanent(
+                    "the film is in Dolby Vision profile 5: encoding would lose the Dolby Vision data, and its colors would be wrong; \
+                        use a copy in HDR10 or SDR, or accept the film to keep it as it is",
+                )));
             }
             probe.complete(&mut source);
         }

@@ -305,6 +305,42 @@ fn subtitles_get_the_films_name_and_keep_their_folder() {
 }
 
 /// Subtitles that someone corrected in the library are their work.
+/// One has the film's name, and the other gets it.
+#[test]
+fn two_subtitles_of_one_name_both_go_along() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up.mkv", "a film");
+    std::fs::create_dir_all(shares.inbox.beside(&id)).expect("made");
+    for name in ["English.srt", "Up.English.srt"] {
+        std::fs::write(shares.inbox.beside(&id).join(name), name).expect("written");
+    }
+    let published = shares.publish(&id).expect("published");
+    assert_eq!(published.remarks, [""; 0]);
+    assert_eq!(shares.in_library("Movies/Up.English.srt"), "Up.English.srt");
+    assert_eq!(shares.in_library("Movies/Up.English.2.srt"), "English.srt");
+}
+
+/// They are a part of the disc's folder, which is moved as a whole.
+#[test]
+fn what_lies_among_the_files_of_a_disc_goes_along() {
+    let shares = Shares::new();
+    let id = shares.encoded("Movies/Up (2009)", "a film");
+    let film: Film = read_json(&shares.inbox.ledger(&id)).expect("read").expect("there");
+    write_json(&shares.inbox.ledger(&id), &Film { flat: true, ..film }).expect("written");
+    let disc = shares.inbox.claim(&id).join("VIDEO_TS");
+    std::fs::create_dir_all(disc.join("Subs")).expect("made");
+    for name in ["VIDEO_TS.IFO", "VTS_01_1.VOB", "poster.jpg", "Up (2009).nfo", "English.srt", "Subs/2_German.srt", "notes.txt"] {
+        std::fs::write(disc.join(name), name).expect("written");
+    }
+    shares.publish(&id).expect("published");
+    let listed = std::fs::read_dir(shares.library.root.join("Movies")).expect("a folder");
+    let mut names: Vec<_> = listed.map(|entry| entry.expect("listed").file_name().into_string().expect("text")).collect();
+    names.sort();
+    let wanted = ["-poster.jpg", ".2_German.srt", ".English.srt", ".mkv", ".nfo"].map(|end| format!("Up (2009){end}"));
+    assert_eq!(names, wanted, "other films are in the same folder");
+    assert!(disc.join("poster.jpg").exists(), "the original stays as it was");
+}
+
 #[test]
 fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
     let shares = Shares::new();
