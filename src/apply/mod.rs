@@ -223,8 +223,7 @@ pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
     keep.dedup();
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.folder()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
-    let vips = inventory.control_planes().filter_map(|(name, machine)| Some((name.clone(), wanted::moving_address(inventory, machine)?)));
-    let vip = vips.collect();
+    let vip = inventory.machines.keys().filter_map(|name| Some((name.clone(), inventory.cluster.endpoint.vip()?))).collect();
     let resolv_conf = wanted::own_resolv_conf(inventory).unwrap_or_default().to_owned();
     let endpoint = inventory.cluster.endpoint.host().to_lowercase();
     Ok(Question { system, requests, fsync, vip, resolv_conf, endpoint, ..asked })

@@ -1,9 +1,17 @@
-# Whether another device answers at the VIP. Any packet has the kernel ask for the hardware address, and no firewall keeps that from being
-# answered, as it may a ping. An answer from earlier counts only once the kernel has asked again, which it does within seconds.
+# Who has the VIP, if hostler's service has not put it on this machine. Any packet has the kernel ask for the hardware address, and no firewall
+# keeps that from being answered, as it may a ping. An answer from earlier counts only once the kernel has asked again, which it does within
+# seconds; in a cluster, where the VIP answers pings, nobody waits for that.
 about_vip() {
-    if [ -z "$vip" ] || ! command -v ip > /dev/null || [ -n "$(ip -oneline address show to "$vip" 2> /dev/null)" ]; then return 0; fi
-    # It holds it in turn with other control planes, which know it.
-    if grep -qsFw -- "$vip" {{ path.keepalived_config }} && systemctl is-active --quiet {{ systemd.vip }}; then return 0; fi
+    if [ -z "$vip" ] || ! command -v ip > /dev/null; then return 0; fi
+    runs=''
+    ! systemctl is-active --quiet {{ systemd.vip }} 2> /dev/null || runs=1
+    if [ -n "$(ip -oneline address show to "$vip" 2> /dev/null)" ]; then
+        [ -n "$runs" ] || [ -e {{ path.keepalived_config }} ] || say vip-answers itself
+        return 0
+    fi
+    waits=''
+    if [ -e {{ path.kubelet_kubeconfig }} ]; then waits=1; fi
+    if [ -n "$runs" ] && grep -qsFw -- "$vip" {{ path.keepalived_config }}; then waits=1; fi
     answers=''
     if command -v ping > /dev/null; then
         ! ping -q -n -c 1 -w 1 "$vip" > /dev/null 2>&1 || answers=1
@@ -19,9 +27,20 @@ about_vip() {
             answers=1
             break
             ;;
-        *' lladdr '*STALE* | *' lladdr '*DELAY* | *' lladdr '*PROBE*) sleep 1 ;;
+        *' lladdr '*STALE* | *' lladdr '*DELAY* | *' lladdr '*PROBE*)
+            [ -z "$waits" ] || break
+            sleep 1
+            ;;
         *) break ;;
         esac
     done
-    [ -z "$answers" ] || say vip-answers "$(printf '%s\n' "$neighbor" | sed -n 's/.* lladdr \([^ ]*\).*/\1/p' | head -n 1)"
+    mac=$(printf '%s\n' "$neighbor" | sed -n 's/.* lladdr \([^ ]*\).*/\1/p' | head -n 1)
+    if [ -z "$answers" ]; then return 0; fi
+    if [ -z "$mac" ]; then
+        # Behind a router, where it can't be told from the control plane that holds the VIP.
+        [ -n "$waits" ] || say vip-answers
+        return 0
+    fi
+    # shellcheck disable=SC2046 # words
+    say vip-answers "$mac" $(ip neigh show 2> /dev/null | awk -v mac="$mac" -v vip="$vip" '$1 != vip && $4 == "lladdr" && $5 == mac { print $1 }')
 }

@@ -1,5 +1,6 @@
 //! Each refusal once, with its hint and what causes it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use hostler_core::arch::Arch;
@@ -9,6 +10,9 @@ use hostler_core::inventory::{MachineName, NoToken, Role};
 use hostler_core::plan::hint::{Command, Hint, Unless};
 use hostler_core::plan::refusal::{Share, Unchangeable, Why};
 use hostler_core::plan::system_disk::NoInstaller;
+use hostler_core::plan::vip::Taken;
+
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 10));
 
 /// One row of the table: what is refused, what to do, and what causes it.
 pub struct Example {
@@ -158,16 +162,21 @@ examples! {
             "the same, by a program whose name can't be read"
         ),
     ],
-    Why::VipTaken { .. } => [
+    Why::VipTaken(_) => [
         (
-            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: "52:54:00:aa:bb:cc".to_owned() },
+            Why::VipTaken(Taken::Device { vip: VIP, mac: "52:54:00:aa:bb:cc".to_owned() }),
             Hint::FreeVip,
             "the control plane asked the network for the address, as keepalived would announce it on a second device"
         ),
         (
-            Why::VipTaken { vip: "192.168.1.10".parse().expect("an address"), by: String::new() },
+            Why::VipTaken(Taken::Device { vip: VIP, mac: String::new() }),
             Hint::FreeVip,
             "the same, behind a router"
+        ),
+        (
+            Why::VipTaken(Taken::Itself { vip: VIP }),
+            Hint::GiveVipBack { itself: true },
+            "the address is configured on a machine, and would stay there when the VIP moves to another one"
         ),
     ],
     Why::CgroupV1 { .. } => [(

@@ -20,6 +20,7 @@ use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::Hint;
 use crate::plan::pod_network;
 use crate::plan::power::{PowerChange, PowerRecord};
+use crate::plan::vip;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
@@ -252,6 +253,10 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
             message: message.clone(),
         };
         status.problems.extend(fact.pressures.iter().map(pressure));
+    }
+    for name in facts.keys() {
+        let taken = vip::intruder(inventory, name, &facts);
+        status.problems.extend(taken.map(|taken| Problem::Vip { machine: (*name).clone(), taken }));
     }
     for (name, facts) in &facts {
         let faults = pod_network::faults(inventory, name, facts, cluster);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hostler_core::arch::Arch;
 use hostler_core::facts::{
-    EspFact, Facts, LockFact, RebootDue, ShareFact, ShareState, SystemDisk, SystemFacts, SystemPartition, Validity, disk,
+    AtVip, EspFact, Facts, LockFact, RebootDue, ShareFact, ShareState, SystemDisk, SystemFacts, SystemPartition, Validity, disk,
 };
 use hostler_core::install::layout::installed_name;
 use hostler_core::record::{Applied, InProgress};
@@ -27,7 +27,7 @@ pub(super) struct MachineDeviation {
     /// Hardware addresses of its network cards.
     macs: Vec<String>,
     vtep_mac: Option<String>,
-    /// The hardware address of what answers at the VIP.
+    /// Who has the VIP: `itself`, or the hardware address of what answers, and what other addresses have it.
     vip_answers: Option<String>,
     /// Addresses beside its own.
     addresses: Vec<String>,
@@ -339,7 +339,7 @@ impl MachineDeviation {
             (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
         }
         facts.macs.extend(self.macs.iter().cloned());
-        facts.vip_answers.clone_from(&self.vip_answers);
+        facts.vip_answers = self.vip_answers.as_deref().map(AtVip::parse);
         facts.vtep_mac = self.vtep_mac.clone().or(facts.vtep_mac.take());
         facts.addresses.extend(self.addresses.iter().cloned());
         for network in &self.networks {

@@ -22,6 +22,7 @@ mod question;
 mod render;
 mod snapshot;
 mod system;
+mod vip;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, content_of, has, object_key};
 pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, Validity, ca_public_key_sha256, early, name as certificate_name};
@@ -33,6 +34,7 @@ pub use question::Question;
 pub use render::{Chip, RenderNode};
 pub use snapshot::Snapshot;
 pub use system::{EspFact, SystemDisk, SystemFacts, SystemPartition};
+pub use vip::AtVip;
 
 /// The result of observing one machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,9 +133,8 @@ pub struct Facts {
     pub addresses: BTreeSet<String>,
     /// Networks that it reaches without a router, as its routes say.
     pub networks: BTreeSet<IpNet>,
-    /// The hardware address of what answers at the VIP, which hostler's service does not hold or wait for here; empty where that is not known.
-    /// `None`: nothing does, or it was not asked for.
-    pub vip_answers: Option<String>,
+    /// Who has the VIP, where hostler's service has not put it on this machine. `None`: nobody, or it was not asked for.
+    pub vip_answers: Option<AtVip>,
     /// MAC address of this machine's end of flannel's tunnel, where there is one.
     pub vtep_mac: Option<String>,
     /// Active swap devices and files.

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::certificate::{self, Certificate, Validity};
 use super::cluster::Answers;
 use super::{
-    BeforeUpgrade, EspFact, Facts, FileFact, ImageFact, LockFact, OwnService, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState,
-    SystemDisk, SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
+    AtVip, BeforeUpgrade, EspFact, Facts, FileFact, ImageFact, LockFact, OwnService, RebootDue, RenderNode, RequestedApi, ShareFact,
+    ShareState, SystemDisk, SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
 };
 use crate::arch::Arch;
 use crate::kubeadm_files::is_written;
@@ -106,9 +106,7 @@ impl<'a> Reader<'a> {
                 }
             }
             "mac" => drop(facts.macs.insert(fields.word()?.to_lowercase())),
-            "vip-answers" => {
-                facts.vip_answers = Some(fields.word().map(|mac| if is_mac(mac) { mac.to_lowercase() } else { String::new() })?)
-            }
+            "vip-answers" => facts.vip_answers = Some(AtVip::parse(fields.rest(line))),
             "vtep-mac" => facts.vtep_mac = Some(fields.word()?.to_lowercase()),
             "disk" => {
                 let [block, all, free]: [u64; 3] = [fields.number()?, fields.number()?, fields.number()?];
@@ -400,7 +398,7 @@ impl<'a> Reader<'a> {
 }
 
 /// `aa:bb:cc:dd:ee:ff`
-fn is_mac(text: &str) -> bool {
+pub(super) fn is_mac(text: &str) -> bool {
     text.split(':').count() == 6 && text.split(':').all(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 

@@ -32,7 +32,7 @@ pub struct Question {
     pub requests: bool,
     /// Whether to ask API servers for kubelets' requests for serving certificates.
     pub kubelet_requests: bool,
-    /// Machines that are to have this address in turn, where someone else may have it.
+    /// The address that control planes have in turn, and that someone else may have.
     pub vip: BTreeMap<MachineName, IpAddr>,
     /// Machines whose disks are tried for how fast they are, where they are in no cluster yet.
     pub fsync: BTreeSet<MachineName>,

@@ -94,6 +94,7 @@ fn by_hand(inventory: &Inventory, problem: &Problem) -> Option<Hint> {
         Problem::CertificateExpires { .. } => Hint::CreateAgain,
         Problem::Pressure { node, condition, .. } => Hint::Relieve { node: node.clone(), condition: condition.clone() },
         Problem::PodNetwork { machine, fault } => Hint::FixPodNetwork { machine: machine.clone(), fault: fault.clone() },
+        Problem::Vip { machine, taken } => Hint::About(machine.clone(), Box::new(taken.hint(true))),
         Problem::DiskLow { machine, .. } => Hint::About(machine.clone(), Box::new(Hint::MakeRoom)),
         Problem::DiskFails { machine, disk, .. } => {
             Hint::ReplaceDisk { machine: machine.clone(), disk: disk.clone(), rebuild: rebuild(inventory, machine) }

@@ -8,6 +8,7 @@ use super::own::LITTLE_DISK;
 use crate::facts::DiskFault;
 use crate::inventory::MachineName;
 use crate::plan::pod_network::Fault;
+use crate::plan::vip::Taken;
 use crate::protocol::systemd;
 use crate::words::{are, counted, for_seconds, in_days};
 
@@ -101,6 +102,11 @@ pub enum Problem {
         machine: MachineName,
         fault: Fault,
     },
+    /// As the machine sees it.
+    Vip {
+        machine: MachineName,
+        taken: Taken,
+    },
     /// Percent.
     DiskLow {
         machine: MachineName,
@@ -191,6 +197,7 @@ impl fmt::Display for Problem {
             }
             Problem::Pressure { node, condition, message } => write!(f, "node {node} has {condition}: {message}"),
             Problem::PodNetwork { machine, fault } => write!(f, "{machine}: {fault}"),
+            Problem::Vip { machine, taken } => write!(f, "{machine}: {taken}"),
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }

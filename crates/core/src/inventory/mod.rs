@@ -306,6 +306,14 @@ impl Endpoint {
         }
     }
 
+    /// The address that moves between control planes, if one does.
+    pub fn vip(&self) -> Option<IpAddr> {
+        match self {
+            Endpoint::Vip { address, .. } => Some(*address),
+            Endpoint::Name(_) | Endpoint::External { .. } => None,
+        }
+    }
+
     pub fn port(&self) -> u16 {
         match self {
             Endpoint::Name(_) | Endpoint::Vip { .. } => 6443,

@@ -102,8 +102,9 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
-    } else if let Some((vip, by)) = vip::taken(planner, name, facts) {
-        planner.refuse(Some(name), Why::VipTaken { vip, by }, Hint::FreeVip);
+    } else if let Some(taken) = vip::taken(planner, name, facts) {
+        let hint = taken.hint(false);
+        planner.refuse(Some(name), Why::VipTaken(taken), hint);
     } else if let Some(Shortage { reserved, has, needed }) =
         planner.inventory.machines.get(name).and_then(|machine| reserves::shortage(kubelet, machine.role, facts))
     {

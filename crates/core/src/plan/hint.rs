@@ -84,6 +84,10 @@ pub enum Hint {
     },
     /// Nothing else may have it.
     FreeVip,
+    /// The VIP of a cluster that lives. `itself`: the machine has it in its own network configuration.
+    GiveVipBack {
+        itself: bool,
+    },
     /// In KubeletConfiguration.
     LowerReserves,
     UseCgroupV2,

@@ -91,6 +91,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     power::remind(&mut planner);
     upgrade::end_left(&mut planner);
     pod_network::plan(&mut planner);
+    vip::warn(&mut planner);
     workload::plan(&mut planner)?;
     silence::explain(&mut planner);
     Ok(planner.finish())

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
 use super::system_disk::NoInstaller;
+use super::vip::Taken;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, NoToken, Role};
@@ -83,11 +84,7 @@ pub enum Why {
         by: String,
     },
     /// Before the first control plane is given it.
-    VipTaken {
-        vip: IpAddr,
-        /// The hardware address of what answers there; empty where that is not known.
-        by: String,
-    },
+    VipTaken(Taken),
     /// kubelet of this version does not start there.
     CgroupV1 {
         version: String,
@@ -357,7 +354,7 @@ impl Why {
             Why::ReadOnly { .. } => "read-only",
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
-            Why::VipTaken { .. } => "vip-taken",
+            Why::VipTaken(_) => "vip-taken",
             Why::CgroupV1 { .. } => "cgroup-v1",
             Why::Reserves { .. } => "reserves",
             Why::HostsLine { .. } => "hosts-line",

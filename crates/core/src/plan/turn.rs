@@ -3,7 +3,7 @@
 use super::planner::Planner;
 use crate::action::cluster::{Drain, LetFilmsEnd};
 use crate::facts::ClusterFacts;
-use crate::inventory::{Endpoint, Inventory, MachineName};
+use crate::inventory::{Inventory, MachineName};
 use crate::step::{Need, StepKind};
 
 /// Steps after which nothing is lost if the node's pods stop, as far as that can be had. Returns what the machine's own step waits for.
@@ -42,7 +42,7 @@ pub fn has_elsewhere(planner: &Planner, cluster: &ClusterFacts, name: &MachineNa
 
 /// Whether the machine may hold the endpoint's moving address while another control plane could.
 pub fn yields_vip(inventory: &Inventory, name: &MachineName) -> bool {
-    matches!(inventory.cluster.endpoint, Endpoint::Vip { .. })
+    inventory.cluster.endpoint.vip().is_some()
         && inventory.control_planes().count() > 1
         && inventory.control_planes().any(|(control_plane, _)| control_plane == name)
 }

@@ -1,34 +1,100 @@
 //! The VIP: keepalived on control planes, and who else may have the address.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use anyhow::Result;
 use ipnet::IpNet;
 
+use super::hint::Hint;
 use super::machine::differs;
 use super::planner::Planner;
 use super::wanted;
 use crate::action::machine::{ConfigureUnit, DropUnit, StartUnit};
-use crate::facts::Facts;
+use crate::facts::{AtVip, Facts};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::record::InProgress;
 use crate::step::{Need, StepKind};
 use crate::words::and;
 
-/// The VIP, and the hardware address of another device that answers there, empty where that is not known, before the first control plane of
-/// a new cluster is given it. `None` also while one of the machines has it, or a control plane that may have it can't be asked.
-///
-/// On a living cluster the VIP answers, whoever holds it at the time.
-pub fn taken(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<(IpAddr, String)> {
-    let vip = wanted::moving_address(planner.inventory, planner.inventory.machines.get(name)?)?;
-    let by = facts.vip_answers.as_ref()?;
+/// Someone has the VIP who should not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The machine that tells it, in its own network configuration.
+    Itself { vip: IpAddr },
+    /// `mac`: empty where it is not known.
+    Device { vip: IpAddr, mac: String },
+}
+
+impl Taken {
+    /// What to do about it where a cluster uses the VIP, or is about to.
+    pub fn hint(&self, lives: bool) -> Hint {
+        match self {
+            Taken::Itself { .. } => Hint::GiveVipBack { itself: true },
+            Taken::Device { .. } if lives => Hint::GiveVipBack { itself: false },
+            Taken::Device { .. } => Hint::FreeVip,
+        }
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Taken::Itself { vip } => write!(f, "the machine's own network configuration has the VIP {vip}"),
+            Taken::Device { vip, mac } if mac.is_empty() => write!(f, "another device answers at the VIP {vip}"),
+            Taken::Device { vip, mac } => write!(f, "another device, with the MAC address {mac}, answers at the VIP {vip}"),
+        }
+    }
+}
+
+/// Why a machine is refused: before the first control plane of a new cluster is given the VIP, someone else has it. `None` also while one of
+/// the machines has it, or a control plane that may have it can't be asked. No machine joins that would keep the VIP to itself.
+pub fn taken(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<Taken> {
+    let vip = planner.inventory.cluster.endpoint.vip()?;
+    let (mac, also) = match facts.vip_answers.as_ref()? {
+        AtVip::Itself => return (!planner.joined(name)).then_some(Taken::Itself { vip }),
+        AtVip::Device { mac, also } => (mac, also),
+    };
+    wanted::moving_address(planner.inventory, planner.inventory.machines.get(name)?)?;
     if planner.api_via.is_some() || planner.facts.keys().any(|other| planner.joined(other)) {
         return None;
     }
     // One that had it when it was asked may have lost it since, so it is known by its hardware address, too.
-    let has = |facts: &&Facts| facts.addresses.contains(&vip.to_string()) || facts.macs.contains(by);
-    let is_asked = planner.inventory.control_planes().all(|(other, _)| planner.facts.contains_key(other));
-    (is_asked && !planner.facts.values().any(has)).then(|| (vip, by.clone()))
+    let is_had = planner.facts.values().any(|facts| facts.addresses.contains(&vip.to_string()));
+    (!is_had && is_nobodys(planner.inventory, &planner.facts, mac, also)).then(|| Taken::Device { vip, mac: mac.clone() })
+}
+
+/// Who has the VIP of a living cluster beside its control planes, as this machine sees it. Who holds it may change while machines are asked, but
+/// not their hardware addresses.
+pub fn intruder(inventory: &Inventory, name: &MachineName, seen: &BTreeMap<&MachineName, &Facts>) -> Option<Taken> {
+    let vip = inventory.cluster.endpoint.vip()?;
+    let facts = seen.get(name)?;
+    if !facts.kubernetes.joined {
+        return None;
+    }
+    match facts.vip_answers.as_ref()? {
+        // A control plane is given the service that puts it there and takes it away.
+        AtVip::Itself => inventory.control_planes().all(|(other, _)| other != name).then_some(Taken::Itself { vip }),
+        AtVip::Device { mac, also } => {
+            (!mac.is_empty() && is_nobodys(inventory, seen, mac, also)).then(|| Taken::Device { vip, mac: mac.clone() })
+        }
+    }
+}
+
+/// Whether the hardware address is none of the machines'; one that can't be asked may have it.
+fn is_nobodys(inventory: &Inventory, seen: &BTreeMap<&MachineName, &Facts>, mac: &str, also: &BTreeSet<IpAddr>) -> bool {
+    inventory.control_planes().all(|(name, machine)| seen.contains_key(name) && !also.contains(&machine.address))
+        && !seen.values().any(|facts| facts.macs.contains(mac))
+}
+
+/// Warns of what nobody refuses: a cluster that lives.
+pub fn warn(planner: &mut Planner) {
+    for (name, _) in planner.machines().filter(|(name, _)| planner.concerns(name)).collect::<Vec<_>>() {
+        if let Some(taken) = intruder(planner.inventory, name, &planner.facts) {
+            planner.warn(Some(name), format!("{taken}: {}", taken.hint(true)));
+        }
+    }
 }
 
 /// keepalived announces the VIP in the machine's own network: nobody asks for an address of another one there.

@@ -15,7 +15,7 @@ use crate::action::machine::{ImageName, Program};
 use crate::action::{File, SecretFile};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question, RenderNode};
-use crate::inventory::{Address, Cni, Endpoint, Inventory, Machine, MachineName, Notify, Role, Transcode};
+use crate::inventory::{Address, Cni, Inventory, Machine, MachineName, Notify, Role, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::share::Share;
@@ -301,10 +301,7 @@ pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine, endpo
 
 /// The endpoint's moving address, where the machine takes turns in holding it.
 pub fn moving_address(inventory: &Inventory, machine: &Machine) -> Option<IpAddr> {
-    match &inventory.cluster.endpoint {
-        Endpoint::Vip { address, .. } if machine.role == Role::ControlPlane => Some(*address),
-        _ => None,
-    }
+    inventory.cluster.endpoint.vip().filter(|_| machine.role == Role::ControlPlane)
 }
 
 /// What a control plane loses of its priority while its API server does not answer: more than all others are apart.

@@ -77,6 +77,10 @@ impl fmt::Display for Hint {
                 "set `vip` in the inventory to an address that no device has and that your router does not assign, or give that device \
                  another address; then run this command again",
             ),
+            Hint::GiveVipBack { itself: true } => f.write_str("remove the address from the machine's network configuration"),
+            Hint::GiveVipBack { itself: false } => {
+                f.write_str("give that device another address: your router's list of devices shows which one has this MAC address")
+            }
             Hint::UseCgroupV2 => f.write_str(
                 "add `systemd.unified_cgroup_hierarchy=1` to the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then \
                  `update-grub`) and reboot; or, until Kubernetes drops cgroup v1, set `failCgroupV1: false` in the inventory's \

@@ -52,8 +52,7 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB is free for /var/lib, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
-            Why::VipTaken { vip, by } if by.is_empty() => write!(f, "another device answers at the VIP {vip}"),
-            Why::VipTaken { vip, by } => write!(f, "another device, with the MAC address {by}, answers at the VIP {vip}"),
+            Why::VipTaken(taken) => taken.fmt(f),
             Why::CgroupV1 { version } => {
                 write!(f, "the machine uses cgroup v1, on which kubelet {version} does not start")
             }
