@@ -189,7 +189,8 @@ class Scene:
                 ways.append(" ".join(way))
             if verb.hung:
                 raise Failed(f"hostler {' '.join(way)} hangs")
-            if verb.status == 0 and "nothing to do" in verb.shown and way == list(again):
+            done = verb.status == 0 and "nothing to do" in verb.shown and way == list(again)
+            if done and self.way_out(verb, way) == way:
                 return ways, count
         raise Failed(f"after {RUNS} runs there is still something to do: {last_words(verb)}")
 
@@ -206,6 +207,11 @@ class Scene:
         found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)(?: -i \S+)?`(?: finishes it| brings it back| removes the old one| continues when| or correct)", text)
         if found:
             return ["rebuild", found[1]]
+        found = re.search(r"warning: (\w+): an earlier reboot was interrupted: `hostler reboot \1(?: -i \S+)?` continues it", text)
+        if found and verb.status == 0:
+            return ["reboot", found[1]]
+        if re.search(r"warning:.* still cordoned for a shutdown: `hostler start", text) and verb.status == 0:
+            return ["start"]
         if re.search(r"hint:.*`hostler up`", text) and verb.status != 0:
             return ["up"]
         return otherwise
