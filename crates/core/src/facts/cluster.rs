@@ -53,11 +53,11 @@ impl Answers<'_> {
         if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
             return Err("the API server lists a node whose name is not valid".to_owned());
         }
-        let system: List<Value> = listed(self.system, "the objects in kube-system")?;
+        let system: List<Value> = listed(self.system, &objects_in(namespaces::SYSTEM))?;
         // Not always asked for. Where it was, no answer is not an empty namespace.
         let flannel: List<Value> = match self.flannel {
             "" => List::default(),
-            answer => listed(answer, "the objects in kube-flannel")?,
+            answer => listed(answer, &objects_in(namespaces::FLANNEL))?,
         };
         let films: Option<List<Value>> = read(self.films).ok();
         let has_films = films.is_some();
@@ -152,6 +152,10 @@ fn is_peer(url: &str) -> bool {
 
 /// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
 /// an error message.
+fn objects_in(namespace: &str) -> String {
+    format!("the objects in {namespace}")
+}
+
 /// A list of an API server that answers: `what` it is missing, in what hostler says of it.
 fn listed<T: DeserializeOwned>(answer: &str, what: &str) -> Result<List<T>, String> {
     read(answer).map_err(|said| format!("no list of {what}: {said}"))
