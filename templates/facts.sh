@@ -97,7 +97,14 @@ about_kernel() {
     done
     for interface in /sys/class/net/*; do
         case ${interface##*/} in
-        lo | cni* | flannel* | veth* | docker* | br-* | kube-*) [ -e "$interface/device" ] || continue ;;
+        lo | cni* | flannel* | veth* | docker* | kube-*) [ -e "$interface/device" ] || continue ;;
+        # Docker's own; another bridge may be where the machine's address is.
+        br-????????????)
+            case ${interface##*/br-} in
+            *[!0-9a-f]*) ;;
+            *) [ -e "$interface/device" ] || continue ;;
+            esac
+            ;;
         esac
         first "$interface/address" && say mac "$line"
     done

@@ -14,8 +14,6 @@ use gpt::partition::Partition;
 
 /// Bytes at the beginning of a disk, and at its end, that have a table in them.
 const EDGE: u64 = 1 << 16;
-/// Of the error about a disk that two tables leave no room on.
-const TOO_SMALL: io::ErrorKind = io::ErrorKind::InvalidInput;
 /// Of a header (UEFI 2.10, 5.3.2).
 const SIGNATURE: &[u8] = b"EFI PART";
 /// Bytes of an entry; the specification allows more, and nothing makes such tables.
@@ -32,10 +30,10 @@ pub fn partitions<D: Read + Write + Seek + Debug>(
     sector: LogicalBlockSize,
 ) -> io::Result<Option<BTreeMap<u32, Partition>>> {
     let config = || GptConfig::new().writable(false).logical_block_size(sector);
-    let mut edges = match Edges::read(device) {
-        Err(error) if error.kind() == TOO_SMALL => return Ok(None),
-        edges => edges?,
-    };
+    if device.seek(SeekFrom::End(0))? < 2 * EDGE {
+        return Ok(None);
+    }
+    let mut edges = Edges::read(device)?;
     if !edges.are_usual(sector) || edges.have_another_table() {
         return Ok(None);
     }
@@ -102,7 +100,7 @@ impl Edges {
     fn read<D: Read + Seek>(device: &mut D) -> io::Result<Edges> {
         let size = device.seek(SeekFrom::End(0))?;
         if size < 2 * EDGE {
-            return Err(io::Error::new(TOO_SMALL, "the disk is too small for partitions"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the disk is too small for partitions"));
         }
         let mut piece = |from| {
             let mut bytes = vec![0; 1 << 16];

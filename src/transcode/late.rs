@@ -81,12 +81,12 @@ fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, watched: &Watched
     if there.iter().any(has) {
         return None;
     }
-    if let Some(disc) = films.values().find(|film| film.flat && film.path == folder && !is_failed(film)) {
-        return Some(disc);
-    }
     // Of several with that name, the one that can still take it.
     let mut found: Vec<&Film> = known.iter().copied().filter(|film| has(&film.stem())).collect();
     found.sort_by_key(|film| film.ended());
+    if found.is_empty() && !of_others.iter().any(has) {
+        return films.values().find(|film| film.flat && film.path == folder && !is_failed(film));
+    }
     found.first().copied()
 }
 
@@ -110,6 +110,7 @@ mod tests {
             film("Movies/Half/One.mkv"),
             failed_in("Movies/Half/Two.mkv"),
             Film { flat: true, ..film("Movies/Flat") },
+            film("Movies/Flat/Up.mkv"),
             failed.clone(),
         ];
         let films: BTreeMap<FilmId, Film> = known.into_iter().map(|film| (film.id.clone(), film)).collect();
@@ -125,6 +126,7 @@ mod tests {
         };
         for (path, wanted) in [
             ("Movies/Rocky.en.srt", "Movies/Rocky.mkv"),
+            ("Movies/Flat/Up.en.srt", "Movies/Flat/Up.mkv"),
             ("Movies/Rocky.II.en.srt", "Movies/Rocky.II.mkv"),
             ("Movies/Up (2009)/poster.jpg", "Movies/Up (2009)/Up.mkv"),
             ("Movies/Up (2009)/Subs/2_English.srt", "Movies/Up (2009)/Up.mkv"),

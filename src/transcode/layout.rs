@@ -249,11 +249,25 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// As renameat2(2): something is there, or is put there at this moment.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        // Not every file system knows this flag.
-        Err(nix::Error::EINVAL | nix::Error::ENOSYS) if to.symlink_metadata().is_err() => std::fs::rename(from, to)?,
+        // Not every file system knows this flag: NFS does not.
+        Err(nix::Error::EINVAL | nix::Error::ENOSYS) => link_new(from, to)?,
         result => result?,
     }
     atomic::sync_folder(to.parent().unwrap_or(Path::new("/")))
+}
+
+/// As [`rename_new`], by a hard link: a file system that has neither is asked first what is there.
+fn link_new(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => return std::fs::remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) => {}
+    }
+    match to.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+    }
 }
 
 /// A path in JSON: text if it is UTF-8, else its bytes, so that every name survives.
@@ -387,6 +401,13 @@ mod tests {
         assert_eq!(std::fs::read(&to).expect("read"), b"there");
         std::fs::remove_file(&to).expect("removed");
         rename_new(&from, &to).expect("the place is free");
+        // As on NFS.
+        std::fs::write(&from, "new").expect("written");
+        assert_eq!(link_new(&from, &to).expect_err("something is there").kind(), io::ErrorKind::AlreadyExists);
+        assert!(from.exists());
+        std::fs::remove_file(&to).expect("removed");
+        link_new(&from, &to).expect("the place is free");
+        assert!(to.exists() && !from.exists());
     }
 
     #[test]

@@ -96,8 +96,8 @@ about_etcd() {
 {% if requests %}
 # Of the API server's metrics, requests for what a later version does not serve: `requested GROUP/VERSION RESOURCE RELEASE`.
 about_requests() {
-    { kubectl {{ kubectl.own }} --request-timeout 5s get --raw /metrics 2> /dev/null || echo unread; } |
-        sed -n 's/^unread$/& & &/p; s/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | sed -n 1,20p |
+    { kubectl {{ kubectl.own }} --request-timeout 5s get --raw /metrics 2> /dev/null || printf '\nunread\n'; } |
+        sed -n 's/^unread$/& & &/p; s/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | awk '$1 == "unread" || ++count <= 20' |
         while read -r api resource release; do
             case $api in
             unread) say requests-unread ;;

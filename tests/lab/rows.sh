@@ -133,7 +133,7 @@ poll() {
                 last=$EPOCHREALTIME
             fi
         done
-        echo "$gap" > "$1/gap"' bash "$work" "$1" &
+        awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }" > "$1/gap"' bash "$work" "$1" &
     poller=$!
 }
 # answered SECONDS: what `poll` asked was never that long without an answer.

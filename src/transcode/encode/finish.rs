@@ -250,7 +250,7 @@ impl Encoder<'_> {
         let remuxed = self.work.join(format!("{}.remuxed.part.mkv", self.task.who));
         let most = attempt.size.max(stamp.size / 100 * 102);
         let Some((film, not_copied)) = self.remuxed(input, &remuxed, attempt, source, most).await? else {
-            remarks.push(format!("the encoded film is {sizes}, but the original streams can't be kept in an MKV file of that size"));
+            remarks.push(format!("the encoded film is {sizes}, but the original streams can't be kept in an MKV file"));
             return Ok(Ok(false));
         };
         if let Err(error) = std::fs::rename(&remuxed, self.part) {

@@ -25,7 +25,8 @@ pub(super) struct Answers<'a> {
     pub nodes: &'a str,
     /// Of kube-system, and of flannel's namespace.
     pub system: &'a str,
-    pub flannel: &'a str,
+    /// `None`: not asked for.
+    pub flannel: Option<&'a str>,
     /// Of the workload's namespace; empty: not asked for.
     pub films: &'a str,
     /// Outside of namespaces.
@@ -54,11 +55,8 @@ impl Answers<'_> {
             return Err("the API server lists a node whose name is not valid".to_owned());
         }
         let system: List<Value> = listed(self.system, &objects_in(namespaces::SYSTEM))?;
-        // Not always asked for. Where it was, no answer is not an empty namespace.
-        let flannel: List<Value> = match self.flannel {
-            "" => List::default(),
-            answer => listed(answer, &objects_in(namespaces::FLANNEL))?,
-        };
+        let flannel: Option<List<Value>> = self.flannel.map(|answer| listed(answer, &objects_in(namespaces::FLANNEL))).transpose()?;
+        let flannel = flannel.unwrap_or_default();
         let films: Option<List<Value>> = read(self.films).ok();
         let has_films = films.is_some();
         let inside = system.objects().into_iter().chain(flannel.items).chain(films.unwrap_or_default().items);
@@ -96,7 +94,7 @@ impl Answers<'_> {
 
     /// Whether any of the answers is that of an API server which does not allow it.
     pub fn denied(&self) -> bool {
-        [self.nodes, self.system, self.flannel, self.films, self.cluster]
+        [self.nodes, self.system, self.flannel.unwrap_or_default(), self.films, self.cluster]
             .iter()
             .any(|answer| answer.contains("Error from server (Forbidden)"))
     }
@@ -150,8 +148,6 @@ fn is_peer(url: &str) -> bool {
     port.parse::<u16>().is_ok() && (peer_address(url).is_some() || is_node_name(host))
 }
 
-/// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
-/// an error message.
 fn objects_in(namespace: &str) -> String {
     format!("the objects in {namespace}")
 }
@@ -161,6 +157,8 @@ fn listed<T: DeserializeOwned>(answer: &str, what: &str) -> Result<List<T>, Stri
     read(answer).map_err(|said| format!("no list of {what}: {said}"))
 }
 
+/// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
+/// an error message.
 fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
     let mut rest = answer;
     while let Some(start) = rest.find(['{', '[']) {

@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
             "api-nodes" => self.answers.nodes = fields.rest(line),
             "api-system" => self.answers.system = fields.rest(line),
             "api-films" => self.answers.films = fields.rest(line),
-            "api-flannel" => self.answers.flannel = fields.rest(line),
+            "api-flannel" => self.answers.flannel = Some(fields.rest(line)),
             "api-cluster" => self.answers.cluster = fields.rest(line),
             "api-events" => self.answers.events = fields.rest(line),
             "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),

@@ -334,6 +334,12 @@ fn rebuild(
     }
     let left: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
     let mut back = plan_for_machine(inventory, manifests, &facts_after_removal(inventory, seen, name), name)?;
+    // What can't come back is not taken out.
+    if seen.get(name).is_some_and(|observation| observation.facts().is_some())
+        && back.refusals.iter().any(|refusal| refusal.machine.as_ref() == Some(name))
+    {
+        return Ok(Plan { steps: Vec::new(), ..back });
+    }
     for step in &mut back.steps {
         // The machine comes back only when nothing of it is left, here and in the cluster; and what is left is verified.
         if step.machine == *name || step.stage == Stage::Verify {

@@ -21,7 +21,7 @@ use crate::words::and;
 /// Someone has the VIP who should not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// The machine that tells it, in its own network configuration.
+    /// The machine that tells it, though hostler did not put it there.
     Itself { vip: IpAddr },
     /// `mac`: empty where it is not known.
     Device { vip: IpAddr, mac: String },
@@ -41,7 +41,7 @@ impl Taken {
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Taken::Itself { vip } => write!(f, "the machine's own network configuration has the VIP {vip}"),
+            Taken::Itself { vip } => write!(f, "the machine has the VIP {vip}, and hostler did not put it there"),
             Taken::Device { vip, mac } if mac.is_empty() => write!(f, "another device answers at the VIP {vip}"),
             Taken::Device { vip, mac } => write!(f, "another device, with the MAC address {mac}, answers at the VIP {vip}"),
         }
@@ -76,16 +76,27 @@ pub fn intruder(inventory: &Inventory, name: &MachineName, seen: &BTreeMap<&Mach
     match facts.vip_answers.as_ref()? {
         // A control plane is given the service that puts it there and takes it away.
         AtVip::Itself => inventory.control_planes().all(|(other, _)| other != name).then_some(Taken::Itself { vip }),
-        AtVip::Device { mac, also } => {
-            (!mac.is_empty() && is_nobodys(inventory, seen, mac, also)).then(|| Taken::Device { vip, mac: mac.clone() })
-        }
+        AtVip::Device { mac, also } => (!mac.is_empty() && is_nobodys(inventory, seen, mac, also) && !has_others(inventory, seen))
+            .then(|| Taken::Device { vip, mac: mac.clone() }),
     }
 }
 
-/// Whether the hardware address is none of the machines'; one that can't be asked may have it.
+/// Whether the hardware address is no control plane's; one that can't be asked may have it. Those of workers don't count: none of them is to answer
+/// there, whatever it says of itself.
 fn is_nobodys(inventory: &Inventory, seen: &BTreeMap<&MachineName, &Facts>, mac: &str, also: &BTreeSet<IpAddr>) -> bool {
-    inventory.control_planes().all(|(name, machine)| seen.contains_key(name) && !also.contains(&machine.address))
-        && !seen.values().any(|facts| facts.macs.contains(mac))
+    inventory
+        .control_planes()
+        .all(|(name, machine)| seen.get(name).is_some_and(|facts| !facts.macs.contains(mac)) && !also.contains(&machine.address))
+}
+
+/// Whether someone else of the cluster may hold the VIP: a node that is no machine of the inventory, or a control plane that does not tell its
+/// hardware addresses, as in a container.
+fn has_others(inventory: &Inventory, seen: &BTreeMap<&MachineName, &Facts>) -> bool {
+    if inventory.control_planes().any(|(name, _)| seen.get(name).is_none_or(|facts| facts.macs.is_empty())) {
+        return true;
+    }
+    let clusters = inventory.control_planes().filter_map(|(name, _)| seen.get(name)?.cluster.as_ref());
+    clusters.flat_map(|cluster| cluster.nodes.keys()).any(|node| !inventory.machines.contains_key(node.as_str()))
 }
 
 /// Warns of what nobody refuses: a cluster that lives.

@@ -77,7 +77,7 @@ impl fmt::Display for Hint {
                 "set `vip` in the inventory to an address that no device has and that your router does not assign, or give that device \
                  another address; then run this command again",
             ),
-            Hint::GiveVipBack { itself: true } => f.write_str("remove the address from the machine's network configuration"),
+            Hint::GiveVipBack { itself: true } => f.write_str("remove the address from the machine, and from the configuration that sets it"),
             Hint::GiveVipBack { itself: false } => {
                 f.write_str("give that device another address: your router's list of devices shows which one has this MAC address")
             }
