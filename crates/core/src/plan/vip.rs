@@ -16,6 +16,7 @@ use crate::facts::{AtVip, Facts};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::record::InProgress;
 use crate::step::{Need, StepKind};
+use crate::trusted::trusted;
 use crate::words::and;
 
 /// Someone has the VIP who should not.
@@ -95,8 +96,8 @@ fn has_others(inventory: &Inventory, seen: &BTreeMap<&MachineName, &Facts>) -> b
     if inventory.control_planes().any(|(name, _)| seen.get(name).is_none_or(|facts| facts.macs.is_empty())) {
         return true;
     }
-    let clusters = inventory.control_planes().filter_map(|(name, _)| seen.get(name)?.cluster.as_ref());
-    clusters.flat_map(|cluster| cluster.nodes.keys()).any(|node| !inventory.machines.contains_key(node.as_str()))
+    let is_known = |node: &String| inventory.machines.contains_key(node.as_str());
+    trusted(inventory, seen).answering().any(|api_via| !api_via.cluster.nodes.keys().all(is_known))
 }
 
 /// Warns of what nobody refuses: a cluster that lives.
