@@ -72,8 +72,10 @@ fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, watched: &Watched
         films.values().filter(|film| film.path.parent() == Some(folder)).partition(|film| is_failed(film));
     // What belongs to these stays for them: one may be tried again, the other is on its way.
     let of_others: Vec<String> = failed.iter().map(|film| film.stem()).chain(coming.iter().cloned()).collect();
+    let disc = films.values().find(|film| film.flat && film.path == folder && !is_failed(film));
     let has = |stem: &String| {
-        let stems = known.iter().map(|film| film.stem()).chain(there.iter().chain(&of_others).cloned());
+        let known = known.iter().copied().chain(disc).map(Film::stem);
+        let stems = known.chain(there.iter().chain(&of_others).cloned());
         let others: Vec<String> = stems.filter(|other| other != stem).collect();
         let beside = Beside { film: stem, others: &others, alone: others.is_empty() && folder.components().count() > 1 };
         if of_texts { beside.has_text(name) } else { beside.has(name) }
@@ -85,7 +87,7 @@ fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, watched: &Watched
     let mut found: Vec<&Film> = known.iter().copied().filter(|film| has(&film.stem())).collect();
     found.sort_by_key(|film| film.ended());
     if found.is_empty() && !of_others.iter().any(has) {
-        return films.values().find(|film| film.flat && film.path == folder && !is_failed(film));
+        return disc;
     }
     found.first().copied()
 }
