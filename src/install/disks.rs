@@ -1,7 +1,7 @@
 //! The machine's disks, as the kernel shows them in /sys/block.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -99,8 +99,10 @@ fn users(disk: &str, folder: &Path) -> Result<Vec<String>> {
     }
     let mounts = fs::read_to_string("/proc/mounts").context("mounted file systems can't be listed")?;
     // A kernel without swap has no such file.
-    let swaps =
-        if Path::new("/proc/swaps").exists() { fs::read_to_string("/proc/swaps").context("swap can't be listed")? } else { String::new() };
+    let swaps = match fs::read_to_string("/proc/swaps") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        swaps => swaps.context("swap can't be listed")?,
+    };
     let mut users = Vec::new();
     for part in parts {
         for holder in fs::read_dir(part.join("holders")).into_iter().flatten().flatten() {

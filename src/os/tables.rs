@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gpt::GptConfig;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
@@ -30,10 +30,7 @@ pub fn partitions<D: Read + Write + Seek + Debug>(
     sector: LogicalBlockSize,
 ) -> io::Result<Option<BTreeMap<u32, Partition>>> {
     let config = || GptConfig::new().writable(false).logical_block_size(sector);
-    if device.seek(SeekFrom::End(0))? < 2 * EDGE {
-        return Ok(None);
-    }
-    let mut edges = Edges::read(device)?;
+    let Some(mut edges) = Edges::read(device)? else { return Ok(None) };
     if !edges.are_usual(sector) || edges.have_another_table() {
         return Ok(None);
     }
@@ -70,7 +67,7 @@ fn changes<D: Read + Write + Seek + Debug>(
     partitions: BTreeMap<u32, Partition>,
 ) -> Result<[Vec<Change>; 2]> {
     let bytes = u64::from(sector);
-    let old = Edges::read(device)?;
+    let old = Edges::read(device)?.context("the disk is too small for partitions")?;
     let mut new = Edges { head: old.head.clone(), tail: old.tail.clone(), ..old };
     let sectors = old.size / bytes;
     ProtectiveMBR::with_lb_size(u32::try_from(sectors.saturating_sub(1)).unwrap_or(u32::MAX)).overwrite_lba0(&mut new)?;
@@ -97,17 +94,18 @@ struct Edges {
 }
 
 impl Edges {
-    fn read<D: Read + Seek>(device: &mut D) -> io::Result<Edges> {
+    /// `None`: two tables leave no room on it.
+    fn read<D: Read + Seek>(device: &mut D) -> io::Result<Option<Edges>> {
         let size = device.seek(SeekFrom::End(0))?;
         if size < 2 * EDGE {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the disk is too small for partitions"));
+            return Ok(None);
         }
         let mut piece = |from| {
             let mut bytes = vec![0; 1 << 16];
             device.seek(SeekFrom::Start(from))?;
             device.read_exact(&mut bytes).map(|()| bytes)
         };
-        Ok(Edges { size, head: piece(0)?, tail: piece(size - EDGE)?, at: 0 })
+        Ok(Some(Edges { size, head: piece(0)?, tail: piece(size - EDGE)?, at: 0 }))
     }
 
     /// Whether the first sector has partitions of its own: then no GPT counts that an earlier use of the disk left behind it (UEFI 2.10, 5.2.3).

@@ -65,13 +65,12 @@ fn film_of<'a>(path: &Path, films: &'a BTreeMap<FilmId, Film>, watched: &Watched
     };
     let there: Vec<String> = dropped.iter().filter(|drop| drop.path.parent() == Some(folder)).map(|drop| as_film(drop).stem()).collect();
     let coming = watched.misplaced.iter().map(|(path, _)| path).filter(|path| path.parent() == Some(folder) && kind::is_coming(path));
-    let coming: Vec<String> =
-        coming.map(|path| path.with_extension("").file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let coming = coming.map(|path| path.with_extension("").file_stem().unwrap_or_default().to_string_lossy().into_owned());
     let is_failed = |film: &Film| matches!(film.stage, Stage::Failing { .. } | Stage::Failed { .. });
     let (failed, known): (Vec<&Film>, Vec<&Film>) =
         films.values().filter(|film| film.path.parent() == Some(folder)).partition(|film| is_failed(film));
     // What belongs to these stays for them: one may be tried again, the other is on its way.
-    let of_others: Vec<String> = failed.iter().map(|film| film.stem()).chain(coming.iter().cloned()).collect();
+    let of_others: Vec<String> = failed.iter().map(|film| film.stem()).chain(coming).collect();
     let disc = films.values().find(|film| film.flat && film.path == folder && !is_failed(film));
     let has = |stem: &String| {
         let known = known.iter().copied().chain(disc).map(Film::stem);

@@ -97,7 +97,7 @@ about_etcd() {
 # Of the API server's metrics, requests for what a later version does not serve: `requested GROUP/VERSION RESOURCE RELEASE`.
 about_requests() {
     { kubectl {{ kubectl.own }} --request-timeout 5s get --raw /metrics 2> /dev/null || printf '\nunread\n'; } |
-        sed -n 's/^unread$/& & &/p; s/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | awk '$1 == "unread" || ++count <= 20' |
+        sed -n '/^unread$/p; s/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | awk '$1 == "unread" || ++count <= 20' |
         while read -r api resource release; do
             case $api in
             unread) say requests-unread ;;

@@ -127,13 +127,14 @@ poll() {
     # shellcheck disable=SC2016 # that shell's own
     "$hostler" lab exec -- bash -c '
         last=$EPOCHREALTIME gap=0
+        longest() { awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }"; }
         while [ -d "$1" ] && [ ! -e "$1/stop" ]; do
             if curl --silent --fail --insecure --max-time 1 --output /dev/null "$2"; then
-                gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }")
+                gap=$(longest)
                 last=$EPOCHREALTIME
             fi
         done
-        awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }" > "$1/gap"' bash "$work" "$1" &
+        longest > "$1/gap"' bash "$work" "$1" &
     poller=$!
 }
 # answered SECONDS: what `poll` asked was never that long without an answer.

@@ -304,7 +304,6 @@ fn subtitles_get_the_films_name_and_keep_their_folder() {
     assert_eq!(names("Movies/Up (2009)/Subs"), ["2_English.srt"]);
 }
 
-/// Subtitles that someone corrected in the library are their work.
 /// One has the film's name, and the other gets it.
 #[test]
 fn two_subtitles_of_one_name_both_go_along() {
@@ -341,6 +340,7 @@ fn what_lies_among_the_files_of_a_disc_goes_along() {
     assert!(disc.join("poster.jpg").exists(), "the original stays as it was");
 }
 
+/// Subtitles that someone corrected in the library are their work.
 #[test]
 fn what_lies_beside_a_film_is_kept_in_the_trash_when_it_is_replaced() {
     let shares = Shares::new();

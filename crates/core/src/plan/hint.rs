@@ -84,7 +84,7 @@ pub enum Hint {
     },
     /// Nothing else may have it.
     FreeVip,
-    /// The VIP of a cluster that lives. `itself`: the machine has it in its own network configuration.
+    /// The VIP of a cluster that lives. `itself`: the machine has it, though hostler did not put it there.
     GiveVipBack {
         itself: bool,
     },
